@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NET_LOOP_H
+#define NET_LOOP_H
+// One event loop, its mailbox, its deferred frees and its off-loop work. One thread runs it.
+#include <uv.h>
+#include "base/err.h"
+#include "base/slice.h"
+
+struct loop {
+    uv_loop_t uv;
+    unsigned index;         // 0 … N-1
+    struct mailbox *mail;   // letters from other threads
+    struct deferred *later; // freed after this turn
+    char *read_buf;         // 64 KiB that every socket of this loop reads into; what is kept is copied
+    uint64_t now_ms;        // clock_mono_ms at the start of this turn
+    uv_check_t check_;
+    uv_async_t async_;
+    uv_idle_t idle_;
+};
+#define LOOP_READ_BYTES 65536
+
+MUST_CHECK enum err loop_init(struct loop *l, unsigned index);
+// Runs until loop_stop. Call from the thread that owns it.
+void loop_run(struct loop *l);
+// Any thread.
+void loop_stop(struct loop *l);
+// After loop_run returned and all handles are closed.
+void loop_done(struct loop *l);
+
+// Runs fn(arg) on the loop's thread, in the order of posting. Any thread. ERR_LIMIT when LIMIT_MAILBOX letters wait,
+// ERR_NO_MEMORY.
+MUST_CHECK enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
+// Runs fn(arg) after the current turn's callbacks; this is how an object is freed that stands on the stack.
+// Own thread. Never fails (the node is embedded in the object).
+struct deferred {
+    struct deferred *next;
+    void (*fn)(struct deferred *);
+};
+void loop_defer(struct loop *l, struct deferred *d, void (*fn)(struct deferred *));
+
+// A one-shot timer, embedded. Own thread. Coarse (ms). Kept in a heap of the loop: no system call to arm it.
+struct timer {
+    uv_timer_t uv;
+    void (*fn)(struct timer *);
+    void *arg;
+    bool ready_; // uv handle is initialised
+};
+void timer_init(struct timer *t, struct loop *l, void (*fn)(struct timer *), void *arg);
+void timer_start(struct timer *t, uint64_t after_ms);
+void timer_stop(struct timer *t);
+// Closes it; closed(arg) is called later, then the memory may go. closed may be NULL if the loop outlives it.
+void timer_close(struct timer *t, void (*closed)(void *arg));
+
+// Work that blocks, on the loop's thread pool; done runs on the loop's thread. The caller keeps arg alive.
+MUST_CHECK enum err loop_offload(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+
+#endif

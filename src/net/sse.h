@@ -4,15 +4,7 @@
 // Cuts a byte stream into frames: server-sent events (WHATWG HTML 9.2) or lines of NDJSON. Any cut of the input is legal.
 #include "base/buf.h"
 #include "base/err.h"
-
-enum framing { FRAMING_SSE, FRAMING_NDJSON };
-
-struct frame {
-    struct slice event; // SSE "event:" name, empty if none
-    struct slice data;  // SSE: its data lines joined by \n; NDJSON: the line
-    struct slice raw;   // the bytes with their terminator, as they came
-    bool comment;       // SSE: only comments (keep-alives); data is empty
-};
+#include "base/frame.h"
 
 struct frame_reader {
     enum framing framing;

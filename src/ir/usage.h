@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef IR_USAGE_H
+#define IR_USAGE_H
+#include <stdbool.h>
+#include <stdint.h>
+
+// Token counts of one attempt; -1 is "not reported". One meaning for all dialects:
+//   input_tokens includes cache_read and cache_write; output_tokens includes reasoning (each token counted once).
+struct usage {
+    int64_t input_tokens;
+    int64_t cache_read_tokens;
+    int64_t cache_write_tokens;
+    int64_t output_tokens;
+    int64_t reasoning_tokens;
+    // llama-server and Ollama report how long they worked; -1 if not
+    int64_t prompt_us;
+    int64_t output_us;
+    int64_t load_us;
+    bool estimated; // our own count, the upstream gave none
+};
+#define USAGE_NONE ((struct usage){-1, -1, -1, -1, -1, -1, -1, -1, false})
+
+// Takes from `b` what it reports (a stream reports input first, output later). Negative and absurd (> 2^40) values are
+// ignored and false is returned.
+bool usage_merge(struct usage *into, const struct usage *b);
+
+// Prices in pico-USD per token; -1 unknown.
+struct price {
+    int64_t input;
+    int64_t output;
+    int64_t cache_read;  // -1: as input
+    int64_t cache_write; // -1: as input
+};
+#define PRICE_UNKNOWN ((struct price){-1, -1, -1, -1})
+#define PRICE_FREE ((struct price){0, 0, 0, 0})
+#define PICOUSD_PER_USD INT64_C(1000000000000)
+
+static inline bool price_known(const struct price *p) {
+    return p->input >= 0 && p->output >= 0;
+}
+// Cost in pico-USD; -1 when the price or the counts are unknown; saturates at INT64_MAX.
+int64_t usage_cost(const struct usage *u, const struct price *p);
+
+#endif

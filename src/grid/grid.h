@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GRID_GRID_H
+#define GRID_GRID_H
+// What there is to compute on. The grid lives on the main thread; loops see immutable snapshots of it and one table of
+// atomics per target.
+#include <stdatomic.h>
+#include "base/secret.h"
+#include "config/config.h"
+#include "dialect/dialect.h"
+#include "net/client.h"
+#include "net/loop.h"
+
+enum auth { AUTH_NONE, AUTH_BEARER, AUTH_X_API_KEY };
+
+// A row of providers.def.
+struct provider {
+    const char *name;
+    enum dialect_id dialect;
+    enum auth auth;
+    const char *default_url; // base URL; NULL: config must give one
+    enum zone zone;          // default; loopback of llama-server: device
+    unsigned quirks;         // enum quirk
+    const char *models_path; // GET behind the base URL; how it is read goes by dialect
+    bool needs_key;
+    const char *key_env;     // the usual variable, or NULL
+};
+const struct provider *provider_by_name(struct slice name);
+extern const struct provider providers[];
+extern const size_t n_providers;
+
+// A place that computes. Immutable; owned by its snapshot (shared by reference count between snapshots).
+struct endpoint {
+    const char *name;
+    const struct provider *provider;
+    struct origin origin; // slices owned by the endpoint
+    struct slice base_path; // "/v1", without a slash at its end
+    struct secret key;
+    enum zone zone;
+    bool retention;
+    bool engine;          // the local engine: origin is chosen per target
+    uint64_t connect_ms, first_event_ms, idle_ms, total_ms;
+    struct headers headers; // extra, from config
+    _Atomic unsigned refs;
+};
+
+// What changes; relaxed atomics, shared by all loops and snapshots, found again by target name after a reload.
+struct target_live {
+    _Atomic int in_flight;
+    _Atomic uint64_t requests, failures;
+    _Atomic uint64_t input_tokens, output_tokens;
+    _Atomic int engine_state;          // enum engine_state
+    _Atomic int consecutive_failures;
+    _Atomic int64_t last_error_wall_us;
+    _Atomic int last_err;              // enum err
+    _Atomic int64_t not_before_ms;     // clock_mono_ms: a Retry-After is respected until then
+};
+enum engine_state { ENGINE_OFF, ENGINE_STARTING, ENGINE_READY, ENGINE_FAILED };
+
+struct target {
+    const char *name;         // "groq/llama-3.3-70b", "local/smollm2:135m"
+    struct slice model;       // as the upstream knows it
+    struct endpoint *endpoint;
+    enum zone zone;
+    struct price price;       // PRICE_FREE for the engine
+    int64_t context;          // tokens, 0 unknown
+    bool vision, tools, thinking; // false may mean unknown where caps_known is false
+    bool caps_known;
+    struct slice unix_path;   // engine: the child's socket
+    struct target_live *live;
+    int64_t size_bytes;       // engine: of the file
+    struct slice family, quantization, parameter_size, digest; // from the GGUF, empty if unknown
+    int64_t modified_s;
+};
+
+struct snapshot {
+    _Atomic unsigned refs;
+    uint64_t id;
+    struct config *config;  // a reference
+    struct target *targets; // local engine first, then config order
+    size_t n_targets;
+    struct endpoint **endpoints;
+    size_t n_endpoints;
+};
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot *s); // any thread
+// By full name; NULL.
+const struct target *snapshot_target(const struct snapshot *s, struct slice full_name);
+// Endpoints without a model list take any model ("endpoint/whatever"): a target made in the arena for this exchange.
+// NULL when the endpoint does not exist, lists its models, or its discovery succeeded and does not have it.
+const struct target *snapshot_open_target(const struct snapshot *s, struct slice full_name, struct arena *a);
+
+struct grid;
+// Main thread. changed(ctx, snapshot) is called with a fresh reference whenever there is a new snapshot (first time
+// before grid_new returns): give it to all loops. runtime_dir: for the children's sockets.
+MUST_CHECK enum err grid_new(struct loop *main, struct config *c, const char *data_dir, const char *runtime_dir,
+                             void (*changed)(void *ctx, struct snapshot *s), void *ctx, struct grid **ret,
+                             struct buf *problem);
+// A new config, checked before; existing engine children of models that stay are kept.
+MUST_CHECK enum err grid_reload(struct grid *g, struct config *c, struct buf *problem);
+// Stops children (engine-notes.md says how), probes and timers; closed when all is gone.
+void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx);
+
+// Loop thread. Wants the engine to serve t. True: it is ready now. False: reply(arg, err, detail) will be called on
+// loop l exactly once: ERR_OK, ERR_ENGINE (could not be served; detail says why), ERR_BUSY (too many wait),
+// ERR_TIMEOUT... Bounded by config engine.wait. Count live->in_flight yourself while using it: an idle model with
+// in_flight 0 may be unloaded after keep_alive.
+bool engine_want(struct grid *g, const struct target *t, struct loop *l,
+                 void (*reply)(void *arg, enum err e, const char *detail), void *arg);
+// Any thread: ask to unload (gridtie stop MODEL, keep_alive 0). false: not loaded.
+bool engine_unload(struct grid *g, struct slice model);
+// Loop thread: the attempt's connection to the child failed; the grid checks the child.
+void engine_suspect(struct grid *g, const struct target *t);
+// Any thread: JSON {"models":[{name, state, pid, socket, since, requests, in_flight, memory_bytes, expires_at …}]} and
+// {"endpoints":[{name, provider, url, zone, models, health, last_error …}]}. From snapshots and atomics.
+void grid_ps_json(struct grid *g, struct buf *out);
+void grid_endpoints_json(struct grid *g, struct buf *out);
+// When the loaded model will be unloaded: wall seconds, 0 if not loaded.
+int64_t engine_expires_s(const struct grid *g, const struct target *t);
+int64_t engine_memory_bytes(const struct grid *g, const struct target *t);
+
+#endif

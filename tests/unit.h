@@ -35,53 +35,53 @@ bool unit_check_mem(const char *file, int line, const char *a_text, const char *
 void unit_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void unit_skip(const char *reason);
 
-#define TEST(name_)                                                                             \
-    static void test_##name_(void);                                                             \
-    static struct unit_test unit_##name_ = {#name_, __FILE__, test_##name_, NULL};              \
-    __attribute__((constructor)) static void unit_add_##name_(void) {                           \
-        unit_register(&unit_##name_);                                                           \
-    }                                                                                           \
+#define TEST(name_)                                                                \
+    static void test_##name_(void);                                                \
+    static struct unit_test unit_##name_ = {#name_, __FILE__, test_##name_, NULL}; \
+    __attribute__((constructor)) static void unit_add_##name_(void) {              \
+        unit_register(&unit_##name_);                                              \
+    }                                                                              \
     static void test_##name_(void)
 
-#define CHECK(expr)                                                       \
-    do {                                                                  \
+#define CHECK(expr)                                                        \
+    do {                                                                   \
         if (!unit_check(__FILE__, __LINE__, #expr, (expr) ? true : false)) \
-            return;                                                       \
+            return;                                                        \
     } while (0)
 
 /* Integers, enums and booleans of any width; 64-bit unsigned values compare by their bits. */
-#define CHECK_EQ(a, b)                                                                          \
-    do {                                                                                        \
-        if (!unit_check_eq(__FILE__, __LINE__, #a, #b, (long long)(a), (long long)(b)))         \
-            return;                                                                             \
+#define CHECK_EQ(a, b)                                                                  \
+    do {                                                                                \
+        if (!unit_check_eq(__FILE__, __LINE__, #a, #b, (long long)(a), (long long)(b))) \
+            return;                                                                     \
     } while (0)
 
 /* C strings. */
-#define CHECK_STREQ(a, b)                                                   \
-    do {                                                                    \
-        if (!unit_check_streq(__FILE__, __LINE__, #a, #b, (a), (b)))        \
-            return;                                                         \
+#define CHECK_STREQ(a, b)                                            \
+    do {                                                             \
+        if (!unit_check_streq(__FILE__, __LINE__, #a, #b, (a), (b))) \
+            return;                                                  \
     } while (0)
 
 /* n bytes at p against m bytes at q. */
-#define CHECK_MEM(p, n, q, m)                                                          \
-    do {                                                                               \
-        if (!unit_check_mem(__FILE__, __LINE__, #p, #q, (p), (n), (q), (m)))           \
-            return;                                                                    \
+#define CHECK_MEM(p, n, q, m)                                                \
+    do {                                                                     \
+        if (!unit_check_mem(__FILE__, __LINE__, #p, #q, (p), (n), (q), (m))) \
+            return;                                                          \
     } while (0)
 
 /* Fails with a message of its own: FAIL("row %d: %s", i, why). */
-#define FAIL(...)                                         \
-    do {                                                  \
-        unit_fail(__FILE__, __LINE__, __VA_ARGS__);       \
-        return;                                           \
+#define FAIL(...)                                   \
+    do {                                            \
+        unit_fail(__FILE__, __LINE__, __VA_ARGS__); \
+        return;                                     \
     } while (0)
 
 /* Ends the test as skipped; only where something outside the tree is missing. */
-#define SKIP(reason)                \
-    do {                            \
-        unit_skip(reason);          \
-        return;                     \
+#define SKIP(reason)       \
+    do {                   \
+        unit_skip(reason); \
+        return;            \
     } while (0)
 
 #endif

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SWITCH_ATTEMPT_H
+#define SWITCH_ATTEMPT_H
+// One try of one target: owns its arena, transport, reader and filters. Several may live at once; one commits.
+#include "ir/pipe.h"
+#include "net/sse.h"
+#include "switch/exchange.h"
+
+struct engine_wait;
+
+struct attempt {
+    struct exchange *x;
+    unsigned index, stage;
+    const struct target *t;
+    const struct dialect *dialect; // the target's
+    struct arena arena;
+    struct permit permit;
+    struct wire_request wire;
+    struct fetch *fetch;
+    struct engine_wait *waiting;   // for a model to load
+    bool fresh;                    // second try on a new connection after a stale one
+    bool alive;
+    bool counted;                  // in target_live.in_flight
+
+    // the answer
+    int status;
+    bool framed;       // a stream in frames; else one body
+    bool verbatim;     // same dialect and nothing changed: frames pass as they came
+    bool hide_frame;   // the frame at hand holds only usage that the client did not ask for
+    bool commits;      // a text, thinking or tool event was seen
+    bool ended;        // the dialect's proper end was seen
+    bool errored;      // EV_ERROR was seen
+    struct frame_reader frames;
+    bool frames_live;
+    struct stream_reader *reader;
+    struct stream_writer *writer;
+    struct pipe pipe;
+    struct filter observe, collect, write;
+    struct buf out;    // for the client; held back until commit
+    struct buf body;   // a whole answer, or an error
+    struct answer answer;
+    struct problem problem;
+    struct usage usage;
+    enum finish finish;
+    int64_t output_bytes; // of text seen, to estimate when the upstream reports no usage
+    int64_t retry_after_ms;
+    bool sent;
+    int64_t reserved_picousd;
+    int64_t start_us, sent_us, first_event_us, last_us, end_us; // since the exchange began; -1 not reached
+    struct slice detail;
+    enum err err;
+    bool reused;
+};
+
+// --- forward.c
+// Takes the attempt down: the fetch is cancelled, memory freed but what settle records. err is what it is recorded with.
+void attempt_end(struct attempt *at, enum err err);
+// It failed with at->problem: the next stage, or the exchange fails; after commit the client gets an error event.
+void attempt_fail(struct attempt *at, const struct problem *p);
+// Arms the exchange's timer for the nearest deadline.
+void exchange_arm(struct exchange *x);
+
+// --- relay.c
+MUST_CHECK enum err relay_open(struct attempt *at, int status, struct slice content_type);
+// Bytes of the upstream's answer, decoded of HTTP.
+MUST_CHECK enum err relay_bytes(struct attempt *at, struct slice bytes);
+// The upstream's answer is complete. ERR_OK: the dialect's end was there as well.
+MUST_CHECK enum err relay_close(struct attempt *at);
+// Gives what is held to the client, if this attempt is the winner.
+void relay_flush(struct attempt *at);
+// After commit: writes the error in the client's dialect and ends its stream without the dialect's proper end.
+void relay_break(struct exchange *x, const struct problem *p);
+
+#endif

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decide: what the client named → candidates → hard limits (reach, capability, context) → a policy orders them → the plan
+// with its reasons. Pure but for the clock and the in-flight counts that are read once into the candidates; no I/O.
+// A name is, in this order: a route, endpoint/model, a bare model name (local first, then config order).
+#include "base/clock.h"
+#include "policy/policy.h"
+#include "switch/exchange.h"
+#include "switch/reply.h"
+#include "switch/worker.h"
+
+struct candidates {
+    struct exchange *x;
+    struct candidate *v;
+    const struct target **targets;
+    size_t n;
+    bool no_memory;
+};
+
+#define CANDIDATES_MAX 64
+
+static bool candidate_known(const struct candidates *c, const struct target *t) {
+    for (size_t i = 0; i < c->n; i++)
+        if (strcmp(c->targets[i]->name, t->name) == 0) return true;
+    return false;
+}
+
+static int64_t predicted_cost(const struct exchange *x, const struct target *t) {
+    struct usage u = USAGE_NONE;
+    u.input_tokens = x->estimated_tokens;
+    u.output_tokens = x->request->max_tokens >= 0 ? x->request->max_tokens : 0;
+    return usage_cost(&u, &t->price);
+}
+
+// Why t can't serve this request, or NULL.
+static const char *target_out(const struct exchange *x, const struct target *t) {
+    const struct request *r = x->request;
+    bool engine = t->endpoint->engine || (t->endpoint->provider->quirks & QUIRK_LLAMA_STATUS);
+    if (!reach_allows(&x->reach, t->zone, t->endpoint->retention)) return "out of reach";
+    if (t->caps_known && r->has_images && !t->vision) return "cannot read images";
+    if (t->caps_known && r->tools && !t->tools) return "cannot call tools";
+    if (r->has_remote_media && engine) return "would fetch a remote image by itself";
+    if (t->context > 0 && x->estimated_tokens / 4 > t->context) return "context window too small";
+    return NULL;
+}
+
+static void candidate_add(struct candidates *c, const struct target *t, const char *how, struct slice name) {
+    struct exchange *x = c->x;
+    if (!t || c->n == CANDIDATES_MAX || candidate_known(c, t)) return;
+    int64_t rest = atomic_load_explicit(&t->live->not_before_ms, memory_order_relaxed) - (int64_t)clock_mono_ms();
+    char *via = arena_printf(&x->arena, "%s %.*s", how, SLICE_FMT(name));
+    c->targets[c->n] = t;
+    c->v[c->n] = (struct candidate){.name = slice_str(t->name),
+                                    .zone = t->zone,
+                                    .index = (unsigned)c->n,
+                                    .predicted_cost_picousd = predicted_cost(x, t),
+                                    .in_flight = atomic_load_explicit(&t->live->in_flight, memory_order_relaxed),
+                                    .rest_ms = rest > 0 ? rest : 0,
+                                    .out = target_out(x, t),
+                                    .via = slice_str(via)};
+    c->n++;
+}
+
+// Ollama's users write "model" for "model:latest" and the other way round.
+static bool model_is(struct slice model, struct slice asked) {
+    if (slice_eq(model, asked)) return true;
+    size_t latest = sizeof ":latest" - 1;
+    if (slice_ends(asked, ":latest")) return slice_eq(model, slice_first(asked, asked.n - latest));
+    return slice_ends(model, ":latest") && slice_eq(slice_first(model, model.n - latest), asked);
+}
+
+static bool target_add_full(struct candidates *c, struct slice name, const char *how, struct slice asked) {
+    struct exchange *x = c->x;
+    const struct target *t = snapshot_target(x->snap, name);
+    if (!t) t = snapshot_open_target(x->snap, name, &x->arena);
+    candidate_add(c, t, how, asked);
+    return t != NULL;
+}
+
+// One name that is no route. Returns whether anything has it.
+static bool name_add(struct candidates *c, struct slice name, const char *how, struct slice asked) {
+    bool found = target_add_full(c, name, how, asked);
+    for (size_t i = 0; i < c->x->snap->n_targets && !found; i++) {
+        const struct target *t = &c->x->snap->targets[i];
+        struct slice endpoint = slice_str(t->endpoint->name);
+        bool here = name.n > endpoint.n && name.p[endpoint.n] == '/' && slice_eq(slice_first(name, endpoint.n), endpoint);
+        if (here && model_is(t->model, slice_from(name, endpoint.n + 1))) {
+            candidate_add(c, t, how, asked);
+            return true;
+        }
+    }
+    if (found) return true;
+    for (size_t i = 0; i < c->x->snap->n_targets; i++) {
+        const struct target *t = &c->x->snap->targets[i];
+        if (!model_is(t->model, name)) continue;
+        candidate_add(c, t, how, asked);
+        found = true;
+    }
+    return found;
+}
+
+const struct config_route *config_route_named(const struct config *c, struct slice name);
+
+static bool model_add(struct candidates *c, struct slice name) {
+    const struct config_route *route = config_route_named(c->x->snap->config, name);
+    if (!route) return name_add(c, name, "model", name);
+    for (size_t i = 0; i < route->n_targets; i++) (void)name_add(c, slice_str(route->targets[i]), "route", name);
+    return true;
+}
+
+// ---- nothing was found: say what is near
+
+static void near_note(struct slice name, struct slice asked, struct slice best[3], unsigned distance[3]) {
+    struct slice tail = name;
+    size_t slash = slice_find(name, '/');
+    if (slash != SIZE_MAX) tail = slice_from(name, slash + 1);
+    unsigned d = slice_distance(tail, asked), full = slice_distance(name, asked);
+    if (full < d) d = full;
+    if (slice_search(tail, asked) != SIZE_MAX || slice_search(asked, tail) != SIZE_MAX) d = d > 2 ? 2 : d;
+    for (int i = 0; i < 3; i++) {
+        if (best[i].n && d >= distance[i]) continue;
+        for (int j = 2; j > i; j--) best[j] = best[j - 1], distance[j] = distance[j - 1];
+        best[i] = name;
+        distance[i] = d;
+        return;
+    }
+}
+
+static enum step_result unknown_model(struct exchange *x) {
+    struct slice best[3] = {SLICE_NONE, SLICE_NONE, SLICE_NONE}, asked = x->request->model;
+    unsigned distance[3] = {0, 0, 0};
+    const struct config *c = x->snap->config;
+    for (size_t i = 0; i < x->snap->n_targets; i++) near_note(slice_str(x->snap->targets[i].name), asked, best, distance);
+    for (size_t i = 0; i < c->n_routes; i++) near_note(slice_str(c->routes[i].name), asked, best, distance);
+    struct buf text = BUF_INIT(2048);
+    buf_printf(&text, "model '%.*s' does not exist here", SLICE_FMT(slice_first(asked, LIMIT_MODEL_NAME_BYTES)));
+    if (best[0].n) buf_append_str(&text, "; near matches:");
+    for (int i = 0; i < 3 && best[i].n; i++) buf_printf(&text, "%s %.*s", i ? "," : "", SLICE_FMT(best[i]));
+    if (!best[0].n) buf_append_str(&text, "; no model is configured or installed (see: gridtie list)");
+    x->problem = PROBLEM(ERR_MODEL_NOT_FOUND);
+    x->problem.message = arena_copy(&x->arena, buf_slice(&text));
+    x->problem.param = SLICE("model");
+    buf_done(&text);
+    return STEP_FAIL;
+}
+
+// There were candidates, but none may serve: the most honest of their reasons.
+static enum step_result no_candidate(struct exchange *x) {
+    struct buf text = BUF_INIT(4096);
+    bool reach_only = true;
+    buf_append_str(&text, "no target can serve this request:");
+    for (size_t i = 0; i < x->plan.n_candidates; i++) {
+        const struct candidate *c = &x->plan.candidates[i];
+        buf_printf(&text, "%s %.*s (%s): %s", i ? ";" : "", SLICE_FMT(c->name), zone_name(c->zone), c->out);
+        reach_only = reach_only && strcmp(c->out, "out of reach") == 0;
+    }
+    if (reach_only) buf_printf(&text, ". The request's label is %s", label_name(x->label));
+    x->problem = PROBLEM(reach_only ? ERR_NO_REACH : ERR_UNSUPPORTED);
+    x->problem.message = arena_copy(&x->arena, buf_slice(&text));
+    buf_done(&text);
+    return STEP_FAIL;
+}
+
+// Every target asked for rest, and for longer than is worth a try: the client hears when.
+static bool all_rest(struct exchange *x) {
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < x->plan.n_stages; i++) {
+        int64_t rest = x->plan.candidates[x->plan.stages[i].candidate].rest_ms;
+        if (rest < least) least = rest;
+    }
+    if (least == 0 || x->plan.n_stages == 0) return false;
+    x->problem = PROBLEM(ERR_UP_RATE_LIMIT);
+    x->problem.retry_after_ms = least;
+    return true;
+}
+
+static bool wants_local_answer(const struct exchange *x) {
+    const struct request *r = x->request;
+    bool empty = r->op == OP_GENERATE ? r->prompt.n == 0 : r->messages == NULL;
+    return x->dialect->id == DIALECT_OLLAMA && empty && r->op != OP_COUNT_TOKENS;
+}
+
+enum step_result step_decide(struct exchange *x) {
+    struct candidates c = {.x = x};
+    c.v = arena_array(&x->arena, CANDIDATES_MAX, sizeof *c.v);
+    c.targets = arena_array(&x->arena, CANDIDATES_MAX, sizeof(struct target *));
+    if (!c.v || !c.targets) return exchange_refuse(x, ERR_NO_MEMORY, NULL);
+    bool found = model_add(&c, x->request->model);
+    for (size_t i = 0; i < x->request->n_fallback_models; i++) found |= model_add(&c, x->request->fallback_models[i]);
+    if (!found) return unknown_model(x);
+    x->targets = c.targets;
+    x->plan.candidates = c.v;
+    x->plan.n_candidates = c.n;
+    const struct policy *policy = x->route && x->route->policy ? policy_by_name(slice_str(x->route->policy)) : NULL;
+    if (!policy) policy = policy_by_name(SLICE("ordered"));
+    x->plan.policy = policy->name;
+    policy->order(&x->plan);
+    if (x->plan.n_stages == 0) return no_candidate(x);
+    if (all_rest(x)) return STEP_FAIL;
+    x->local_answer = wants_local_answer(x);
+    return STEP_NEXT;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SWITCH_SINK_H
+#define SWITCH_SINK_H
+// Where an exchange's answer goes: a client's connection, or a parent exchange. The sink decides what "gone" means.
+#include "net/http.h"
+
+struct exchange;
+
+struct sink_ops {
+    // A whole answer; ends it.
+    void (*respond)(void *to, int status, const char *content_type, const struct headers *h, struct slice body);
+    // A stream: start, any number of writes, then end or abort.
+    void (*start)(void *to, int status, const char *content_type, const struct headers *h, const char *trailer);
+    void (*write)(void *to, struct slice bytes);
+    void (*end)(void *to, const struct headers *trailers);
+    void (*abort)(void *to);
+    bool (*has_credit)(void *to);
+    // Binds the exchange to it (so that it can say gone and credit), NULL unbinds.
+    void (*bind)(void *to, struct exchange *x);
+};
+
+struct sink {
+    const struct sink_ops *ops; // NULL: nobody listens (the client is gone, or a child)
+    void *to;
+};
+
+struct conn;
+struct sink sink_of_conn(struct conn *c);
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SWITCH_WORKER_H
+#define SWITCH_WORKER_H
+// What one loop has: its server, its client, its journal, its view of the grid, its live exchanges.
+#include "grid/grid.h"
+#include "ledger/ledger.h"
+#include "net/client.h"
+#include "net/loop.h"
+#include "net/server.h"
+
+struct exchange;
+
+struct worker {
+    struct loop loop;
+    struct server *server;
+    struct client *client;
+    struct journal *journal;
+    struct grid *grid;
+    struct snapshot *snap;     // the current one; exchanges hold their own reference
+    struct exchange *live;     // doubly linked
+    _Atomic unsigned n_live;
+    uint32_t counter;          // of ids
+    bool draining;
+    _Atomic uint64_t failures[ERR_COUNT]; // exchanges by how they ended; [ERR_OK] went well
+};
+
+// Own thread: takes the reference.
+void worker_set_snapshot(struct worker *w, struct snapshot *s);
+// Own thread: ends every live exchange with ERR_DRAINING.
+void worker_cut(struct worker *w);
+
+#endif

@@ -16,8 +16,8 @@ struct buf {
 #define BUF_INIT(max_bytes) ((struct buf){NULL, 0, 0, (max_bytes), false})
 
 void buf_init(struct buf *b, size_t max_bytes);
-void buf_done(struct buf *b);            // frees; usable again
-void buf_clear(struct buf *b);           // keeps the memory, resets `failed`
+void buf_done(struct buf *b);  // frees; usable again
+void buf_clear(struct buf *b); // keeps the memory, resets `failed`
 bool buf_reserve(struct buf *b, size_t more);
 void buf_append(struct buf *b, struct slice s);
 void buf_append_mem(struct buf *b, const void *p, size_t n);

@@ -50,10 +50,10 @@ struct json_writer {
 
 #define JSON_WRITER(bufp) ((struct json_writer){(bufp), false})
 
-void json_obj(struct json_writer *w);      // {
-void json_obj_end(struct json_writer *w);  // }
-void json_arr(struct json_writer *w);      // [
-void json_arr_end(struct json_writer *w);  // ]
+void json_obj(struct json_writer *w);                   // {
+void json_obj_end(struct json_writer *w);               // }
+void json_arr(struct json_writer *w);                   // [
+void json_arr_end(struct json_writer *w);               // ]
 void json_key(struct json_writer *w, const char *name); // name is plain ASCII without quotes
 void json_key_slice(struct json_writer *w, struct slice name);
 void json_put_str(struct json_writer *w, struct slice s);

@@ -19,43 +19,43 @@
 #define LIMIT_CLIENT_LOW_BYTES (16u << 10)     // at this the credit comes back
 
 // --- HTTP out
-#define LIMIT_UP_HEAD_BYTES (64u << 10)     // some clouds answer with many headers
-#define LIMIT_UP_BODY_BYTES (64u << 20)     // a whole answer, with images in base64
-#define LIMIT_UP_ERROR_BYTES (64u << 10)    // an error body is read so far, then cut
-#define LIMIT_FRAME_BYTES (16u << 20)       // one SSE event or NDJSON line (an image may be in it)
-#define LIMIT_IDLE_UPSTREAMS 256            // kept-alive sockets per origin and loop: a burst's worth
-#define LIMIT_IDLE_UPSTREAM_MS 55000        // below the 60 s after which most servers close
-#define LIMIT_CONNECT_MS 5000               // default of endpoints[].timeouts.connect
-#define LIMIT_FIRST_EVENT_MS 300000         // default first event: a long prompt on a slow machine
-#define LIMIT_IDLE_EVENT_MS 120000          // default silence inside a stream
-#define LIMIT_TOTAL_MS 1800000              // default whole exchange: 30 min
+#define LIMIT_UP_HEAD_BYTES (64u << 10)  // some clouds answer with many headers
+#define LIMIT_UP_BODY_BYTES (64u << 20)  // a whole answer, with images in base64
+#define LIMIT_UP_ERROR_BYTES (64u << 10) // an error body is read so far, then cut
+#define LIMIT_FRAME_BYTES (16u << 20)    // one SSE event or NDJSON line (an image may be in it)
+#define LIMIT_IDLE_UPSTREAMS 256         // kept-alive sockets per origin and loop: a burst's worth
+#define LIMIT_IDLE_UPSTREAM_MS 55000     // below the 60 s after which most servers close
+#define LIMIT_CONNECT_MS 5000            // default of endpoints[].timeouts.connect
+#define LIMIT_FIRST_EVENT_MS 300000      // default first event: a long prompt on a slow machine
+#define LIMIT_IDLE_EVENT_MS 120000       // default silence inside a stream
+#define LIMIT_TOTAL_MS 1800000           // default whole exchange: 30 min
 
 // --- JSON and the inner form
-#define LIMIT_JSON_DEPTH 128          // deeper than any schema seen in the wild, shallow enough for recursion
-#define LIMIT_MESSAGES 20000          // an agent's longest conversation, times ten
-#define LIMIT_TOOLS 1024              // OpenAI allows 128; MCP users go beyond
+#define LIMIT_JSON_DEPTH 128 // deeper than any schema seen in the wild, shallow enough for recursion
+#define LIMIT_MESSAGES 20000 // an agent's longest conversation, times ten
+#define LIMIT_TOOLS 1024     // OpenAI allows 128; MCP users go beyond
 #define LIMIT_STOPS 64
-#define LIMIT_BLOCKS 4096             // blocks of one answer
-#define LIMIT_DROPPED 64              // notes on dropped fields per exchange; more are counted only
+#define LIMIT_BLOCKS 4096 // blocks of one answer
+#define LIMIT_DROPPED 64  // notes on dropped fields per exchange; more are counted only
 #define LIMIT_MODEL_NAME_BYTES 256
 
 // --- one exchange
 #define LIMIT_EXCHANGE_ARENA_BYTES (256u << 20) // body + tree + translated body of the largest request
 #define LIMIT_ATTEMPTS 8                        // stages tried before we give up
 #define LIMIT_TARGETS_PER_PLAN 16
-#define LIMIT_HOPS 4                            // gateways in a row before it must be a loop
+#define LIMIT_HOPS 4 // gateways in a row before it must be a loop
 #define LIMIT_CHILD_DEPTH 4
 
 // --- loops, journal, engine
 #define LIMIT_LOOPS 64
-#define LIMIT_MAILBOX 65536           // letters waiting for one loop
+#define LIMIT_MAILBOX 65536 // letters waiting for one loop
 #define LIMIT_JOURNAL_LINE_BYTES (16u << 10)
 #define LIMIT_JOURNAL_SEGMENT_BYTES (64u << 20)
-#define LIMIT_ENGINE_WAITERS 1024     // requests that wait for one model to load
-#define LIMIT_ENGINE_READY_MS 300000  // a model that is not ready by then failed
-#define LIMIT_ENGINE_RESTARTS 5       // in a row, with backoff, before requests are refused
+#define LIMIT_ENGINE_WAITERS 1024    // requests that wait for one model to load
+#define LIMIT_ENGINE_READY_MS 300000 // a model that is not ready by then failed
+#define LIMIT_ENGINE_RESTARTS 5      // in a row, with backoff, before requests are refused
 #define LIMIT_LOG_LINE_BYTES 4096
 #define LIMIT_CONFIG_BYTES (4u << 20)
-#define LIMIT_DRAIN_MS 30000          // default of `drain`: streams may finish so long after SIGTERM
+#define LIMIT_DRAIN_MS 30000 // default of `drain`: streams may finish so long after SIGTERM
 
 #endif

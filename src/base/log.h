@@ -21,10 +21,10 @@ void log_set_level(enum log_level level);
 void log_set_json(bool json);
 // Any thread; one write(2) a line. Values are cut at 512 bytes and control characters escaped.
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n);
-#define LOG(level, event, ...)                                                                                         \
-    do {                                                                                                               \
-        const struct log_field log_fields_[] = {{0}, ##__VA_ARGS__};                                                   \
-        log_write((level), (event), log_fields_ + 1, sizeof log_fields_ / sizeof log_fields_[0] - 1);                  \
+#define LOG(level, event, ...)                                                                        \
+    do {                                                                                              \
+        const struct log_field log_fields_[] = {{0}, ##__VA_ARGS__};                                  \
+        log_write((level), (event), log_fields_ + 1, sizeof log_fields_ / sizeof log_fields_[0] - 1); \
     } while (0)
 
 #endif

@@ -43,6 +43,21 @@ struct endpoint {
     _Atomic unsigned refs;
 };
 
+// What /metrics shows of a target; relaxed atomics, cumulative. Bounds of the buckets stand in grid/stats.c.
+#define STATS_BUCKETS 12
+struct histogram {
+    _Atomic uint64_t bucket[STATS_BUCKETS + 1]; // the last is +Inf; not cumulative here
+    _Atomic uint64_t sum_us;
+};
+struct target_stats {
+    struct histogram first_event; // time to the first token
+    struct histogram per_token;   // time per output token after the first
+    _Atomic uint64_t results[ERR_COUNT]; // attempts by how they ended
+};
+extern const uint64_t stats_bounds_us[STATS_BUCKETS];
+// first_event_us and output_us < 0: not reached; tokens < 2: no time per token.
+void target_stats_note(struct target_stats *s, enum err e, int64_t first_event_us, int64_t output_us, int64_t tokens);
+
 // What changes; relaxed atomics, shared by all loops and snapshots, found again by target name after a reload.
 struct target_live {
     _Atomic int in_flight;
@@ -53,6 +68,7 @@ struct target_live {
     _Atomic int64_t last_error_wall_us;
     _Atomic int last_err;              // enum err
     _Atomic int64_t not_before_ms;     // clock_mono_ms: a Retry-After is respected until then
+    struct target_stats stats;
 };
 enum engine_state { ENGINE_OFF, ENGINE_STARTING, ENGINE_READY, ENGINE_FAILED };
 

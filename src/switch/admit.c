@@ -8,7 +8,8 @@
 // The credential as each dialect's clients send it; empty if there is none.
 static struct slice credential_of(const struct headers *h) {
     struct slice v = headers_get(h, "authorization");
-    if (v.n > 7 && slice_eq_nocase(slice_first(v, 7), SLICE("bearer "))) return slice_trim(slice_from(v, 7));
+    if (v.n > 7 && slice_eq_nocase(slice_first(v, 7), SLICE("bearer ")))
+        return slice_trim(slice_from(v, 7));
     v = headers_get(h, "x-api-key");
     return v.p ? v : headers_get(h, "x-goog-api-key");
 }
@@ -18,15 +19,18 @@ enum err admit_credential(const struct config *c, const struct headers *h, bool 
     struct slice given = credential_of(h);
     const struct config_key *found = NULL;
     for (size_t i = 0; i < c->n_keys; i++) // all of them, so that time does not tell which
-        if (secret_equals(&c->keys[i].secret, given)) found = &c->keys[i];
-    if (!found && c->n_keys > 0 && !(loopback && c->loopback == LOOPBACK_OWNER)) return ERR_UNAUTHORIZED;
+        if (secret_equals(&c->keys[i].secret, given))
+            found = &c->keys[i];
+    if (!found && c->n_keys > 0 && !(loopback && c->loopback == LOOPBACK_OWNER))
+        return ERR_UNAUTHORIZED;
     *ret_key = found;
     return ERR_OK;
 }
 
 static bool header_number(const struct exchange *x, const char *name, uint64_t most, uint64_t *ret, bool *ret_bad) {
     struct slice v = headers_get(x->in.headers, name);
-    if (!v.p) return false;
+    if (!v.p)
+        return false;
     *ret_bad = !slice_u64(slice_trim(v), ret) || *ret > most;
     return !*ret_bad;
 }
@@ -36,9 +40,13 @@ enum step_result step_admit(struct exchange *x) {
     uint64_t v = 0;
     if (admit_credential(x->snap->config, x->in.headers, x->in.loopback, &x->key))
         return exchange_refuse(x, ERR_UNAUTHORIZED, NULL);
-    if (header_number(x, "x-gridtie-hop", 1000, &v, &bad)) x->hops = (unsigned)v;
-    if (x->hops >= LIMIT_HOPS) return exchange_refuse(x, ERR_LOOP, NULL);
-    if (header_number(x, "x-gridtie-deadline-ms", 86400000, &v, &bad)) x->deadline_ms = clock_mono_ms() + v;
-    if (bad) return exchange_refuse(x, ERR_BAD_FIELD, "x-gridtie-deadline-ms: expected milliseconds, at most a day");
+    if (header_number(x, "x-gridtie-hop", 1000, &v, &bad))
+        x->hops = (unsigned)v;
+    if (x->hops >= LIMIT_HOPS)
+        return exchange_refuse(x, ERR_LOOP, NULL);
+    if (header_number(x, "x-gridtie-deadline-ms", 86400000, &v, &bad))
+        x->deadline_ms = clock_mono_ms() + v;
+    if (bad)
+        return exchange_refuse(x, ERR_BAD_FIELD, "x-gridtie-deadline-ms: expected milliseconds, at most a day");
     return STEP_NEXT;
 }

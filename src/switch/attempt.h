@@ -17,27 +17,27 @@ struct attempt {
     struct permit permit;
     struct wire_request wire;
     struct fetch *fetch;
-    struct engine_wait *waiting;   // for a model to load
-    bool fresh;                    // second try on a new connection after a stale one
+    struct engine_wait *waiting; // for a model to load
+    bool fresh;                  // second try on a new connection after a stale one
     bool alive;
-    bool counted;                  // in target_live.in_flight
+    bool counted; // in target_live.in_flight
 
     // the answer
     int status;
-    bool framed;       // a stream in frames; else one body
-    bool verbatim;     // same dialect and nothing changed: frames pass as they came
-    bool hide_frame;   // the frame at hand holds only usage that the client did not ask for
-    bool commits;      // a text, thinking or tool event was seen
-    bool ended;        // the dialect's proper end was seen
-    bool errored;      // EV_ERROR was seen
+    bool framed;     // a stream in frames; else one body
+    bool verbatim;   // same dialect and nothing changed: frames pass as they came
+    bool hide_frame; // the frame at hand holds only usage that the client did not ask for
+    bool commits;    // a text, thinking or tool event was seen
+    bool ended;      // the dialect's proper end was seen
+    bool errored;    // EV_ERROR was seen
     struct frame_reader frames;
     bool frames_live;
     struct stream_reader *reader;
     struct stream_writer *writer;
     struct pipe pipe;
     struct filter observe, collect, write;
-    struct buf out;    // for the client; held back until commit
-    struct buf body;   // a whole answer, or an error
+    struct buf out;  // for the client; held back until commit
+    struct buf body; // a whole answer, or an error
     struct answer answer;
     struct problem problem;
     struct usage usage;

@@ -20,7 +20,8 @@ struct candidates {
 
 static bool candidate_known(const struct candidates *c, const struct target *t) {
     for (size_t i = 0; i < c->n; i++)
-        if (strcmp(c->targets[i]->name, t->name) == 0) return true;
+        if (strcmp(c->targets[i]->name, t->name) == 0)
+            return true;
     return false;
 }
 
@@ -35,17 +36,23 @@ static int64_t predicted_cost(const struct exchange *x, const struct target *t) 
 static const char *target_out(const struct exchange *x, const struct target *t) {
     const struct request *r = x->request;
     bool engine = t->endpoint->engine || (t->endpoint->provider->quirks & QUIRK_LLAMA_STATUS);
-    if (!reach_allows(&x->reach, t->zone, t->endpoint->retention)) return "out of reach";
-    if (t->caps_known && r->has_images && !t->vision) return "cannot read images";
-    if (t->caps_known && r->tools && !t->tools) return "cannot call tools";
-    if (r->has_remote_media && engine) return "would fetch a remote image by itself";
-    if (t->context > 0 && x->estimated_tokens / 4 > t->context) return "context window too small";
+    if (!reach_allows(&x->reach, t->zone, t->endpoint->retention))
+        return "out of reach";
+    if (t->caps_known && r->has_images && !t->vision)
+        return "cannot read images";
+    if (t->caps_known && r->tools && !t->tools)
+        return "cannot call tools";
+    if (r->has_remote_media && engine)
+        return "would fetch a remote image by itself";
+    if (t->context > 0 && x->estimated_tokens / 4 > t->context)
+        return "context window too small";
     return NULL;
 }
 
 static void candidate_add(struct candidates *c, const struct target *t, const char *how, struct slice name) {
     struct exchange *x = c->x;
-    if (!t || c->n == CANDIDATES_MAX || candidate_known(c, t)) return;
+    if (!t || c->n == CANDIDATES_MAX || candidate_known(c, t))
+        return;
     int64_t rest = atomic_load_explicit(&t->live->not_before_ms, memory_order_relaxed) - (int64_t)clock_mono_ms();
     char *via = arena_printf(&x->arena, "%s %.*s", how, SLICE_FMT(name));
     c->targets[c->n] = t;
@@ -62,16 +69,19 @@ static void candidate_add(struct candidates *c, const struct target *t, const ch
 
 // Ollama's users write "model" for "model:latest" and the other way round.
 static bool model_is(struct slice model, struct slice asked) {
-    if (slice_eq(model, asked)) return true;
+    if (slice_eq(model, asked))
+        return true;
     size_t latest = sizeof ":latest" - 1;
-    if (slice_ends(asked, ":latest")) return slice_eq(model, slice_first(asked, asked.n - latest));
+    if (slice_ends(asked, ":latest"))
+        return slice_eq(model, slice_first(asked, asked.n - latest));
     return slice_ends(model, ":latest") && slice_eq(slice_first(model, model.n - latest), asked);
 }
 
 static bool target_add_full(struct candidates *c, struct slice name, const char *how, struct slice asked) {
     struct exchange *x = c->x;
     const struct target *t = snapshot_target(x->snap, name);
-    if (!t) t = snapshot_open_target(x->snap, name, &x->arena);
+    if (!t)
+        t = snapshot_open_target(x->snap, name, &x->arena);
     candidate_add(c, t, how, asked);
     return t != NULL;
 }
@@ -82,16 +92,19 @@ static bool name_add(struct candidates *c, struct slice name, const char *how, s
     for (size_t i = 0; i < c->x->snap->n_targets && !found; i++) {
         const struct target *t = &c->x->snap->targets[i];
         struct slice endpoint = slice_str(t->endpoint->name);
-        bool here = name.n > endpoint.n && name.p[endpoint.n] == '/' && slice_eq(slice_first(name, endpoint.n), endpoint);
+        bool here =
+            name.n > endpoint.n && name.p[endpoint.n] == '/' && slice_eq(slice_first(name, endpoint.n), endpoint);
         if (here && model_is(t->model, slice_from(name, endpoint.n + 1))) {
             candidate_add(c, t, how, asked);
             return true;
         }
     }
-    if (found) return true;
+    if (found)
+        return true;
     for (size_t i = 0; i < c->x->snap->n_targets; i++) {
         const struct target *t = &c->x->snap->targets[i];
-        if (!model_is(t->model, name)) continue;
+        if (!model_is(t->model, name))
+            continue;
         candidate_add(c, t, how, asked);
         found = true;
     }
@@ -102,8 +115,10 @@ const struct config_route *config_route_named(const struct config *c, struct sli
 
 static bool model_add(struct candidates *c, struct slice name) {
     const struct config_route *route = config_route_named(c->x->snap->config, name);
-    if (!route) return name_add(c, name, "model", name);
-    for (size_t i = 0; i < route->n_targets; i++) (void)name_add(c, slice_str(route->targets[i]), "route", name);
+    if (!route)
+        return name_add(c, name, "model", name);
+    for (size_t i = 0; i < route->n_targets; i++)
+        (void)name_add(c, slice_str(route->targets[i]), "route", name);
     return true;
 }
 
@@ -112,13 +127,18 @@ static bool model_add(struct candidates *c, struct slice name) {
 static void near_note(struct slice name, struct slice asked, struct slice best[3], unsigned distance[3]) {
     struct slice tail = name;
     size_t slash = slice_find(name, '/');
-    if (slash != SIZE_MAX) tail = slice_from(name, slash + 1);
+    if (slash != SIZE_MAX)
+        tail = slice_from(name, slash + 1);
     unsigned d = slice_distance(tail, asked), full = slice_distance(name, asked);
-    if (full < d) d = full;
-    if (slice_search(tail, asked) != SIZE_MAX || slice_search(asked, tail) != SIZE_MAX) d = d > 2 ? 2 : d;
+    if (full < d)
+        d = full;
+    if (slice_search(tail, asked) != SIZE_MAX || slice_search(asked, tail) != SIZE_MAX)
+        d = d > 2 ? 2 : d;
     for (int i = 0; i < 3; i++) {
-        if (best[i].n && d >= distance[i]) continue;
-        for (int j = 2; j > i; j--) best[j] = best[j - 1], distance[j] = distance[j - 1];
+        if (best[i].n && d >= distance[i])
+            continue;
+        for (int j = 2; j > i; j--)
+            best[j] = best[j - 1], distance[j] = distance[j - 1];
         best[i] = name;
         distance[i] = d;
         return;
@@ -129,13 +149,18 @@ static enum step_result unknown_model(struct exchange *x) {
     struct slice best[3] = {SLICE_NONE, SLICE_NONE, SLICE_NONE}, asked = x->request->model;
     unsigned distance[3] = {0, 0, 0};
     const struct config *c = x->snap->config;
-    for (size_t i = 0; i < x->snap->n_targets; i++) near_note(slice_str(x->snap->targets[i].name), asked, best, distance);
-    for (size_t i = 0; i < c->n_routes; i++) near_note(slice_str(c->routes[i].name), asked, best, distance);
+    for (size_t i = 0; i < x->snap->n_targets; i++)
+        near_note(slice_str(x->snap->targets[i].name), asked, best, distance);
+    for (size_t i = 0; i < c->n_routes; i++)
+        near_note(slice_str(c->routes[i].name), asked, best, distance);
     struct buf text = BUF_INIT(2048);
     buf_printf(&text, "model '%.*s' does not exist here", SLICE_FMT(slice_first(asked, LIMIT_MODEL_NAME_BYTES)));
-    if (best[0].n) buf_append_str(&text, "; near matches:");
-    for (int i = 0; i < 3 && best[i].n; i++) buf_printf(&text, "%s %.*s", i ? "," : "", SLICE_FMT(best[i]));
-    if (!best[0].n) buf_append_str(&text, "; no model is configured or installed (see: gridtie list)");
+    if (best[0].n)
+        buf_append_str(&text, "; near matches:");
+    for (int i = 0; i < 3 && best[i].n; i++)
+        buf_printf(&text, "%s %.*s", i ? "," : "", SLICE_FMT(best[i]));
+    if (!best[0].n)
+        buf_append_str(&text, "; no model is configured or installed (see: gridtie list)");
     x->problem = PROBLEM(ERR_MODEL_NOT_FOUND);
     x->problem.message = arena_copy(&x->arena, buf_slice(&text));
     x->problem.param = SLICE("model");
@@ -153,7 +178,8 @@ static enum step_result no_candidate(struct exchange *x) {
         buf_printf(&text, "%s %.*s (%s): %s", i ? ";" : "", SLICE_FMT(c->name), zone_name(c->zone), c->out);
         reach_only = reach_only && strcmp(c->out, "out of reach") == 0;
     }
-    if (reach_only) buf_printf(&text, ". The request's label is %s", label_name(x->label));
+    if (reach_only)
+        buf_printf(&text, ". The request's label is %s", label_name(x->label));
     x->problem = PROBLEM(reach_only ? ERR_NO_REACH : ERR_UNSUPPORTED);
     x->problem.message = arena_copy(&x->arena, buf_slice(&text));
     buf_done(&text);
@@ -165,9 +191,11 @@ static bool all_rest(struct exchange *x) {
     int64_t least = INT64_MAX;
     for (size_t i = 0; i < x->plan.n_stages; i++) {
         int64_t rest = x->plan.candidates[x->plan.stages[i].candidate].rest_ms;
-        if (rest < least) least = rest;
+        if (rest < least)
+            least = rest;
     }
-    if (least == 0 || x->plan.n_stages == 0) return false;
+    if (least == 0 || x->plan.n_stages == 0)
+        return false;
     x->problem = PROBLEM(ERR_UP_RATE_LIMIT);
     x->problem.retry_after_ms = least;
     return true;
@@ -183,19 +211,25 @@ enum step_result step_decide(struct exchange *x) {
     struct candidates c = {.x = x};
     c.v = arena_array(&x->arena, CANDIDATES_MAX, sizeof *c.v);
     c.targets = arena_array(&x->arena, CANDIDATES_MAX, sizeof(struct target *));
-    if (!c.v || !c.targets) return exchange_refuse(x, ERR_NO_MEMORY, NULL);
+    if (!c.v || !c.targets)
+        return exchange_refuse(x, ERR_NO_MEMORY, NULL);
     bool found = model_add(&c, x->request->model);
-    for (size_t i = 0; i < x->request->n_fallback_models; i++) found |= model_add(&c, x->request->fallback_models[i]);
-    if (!found) return unknown_model(x);
+    for (size_t i = 0; i < x->request->n_fallback_models; i++)
+        found |= model_add(&c, x->request->fallback_models[i]);
+    if (!found)
+        return unknown_model(x);
     x->targets = c.targets;
     x->plan.candidates = c.v;
     x->plan.n_candidates = c.n;
     const struct policy *policy = x->route && x->route->policy ? policy_by_name(slice_str(x->route->policy)) : NULL;
-    if (!policy) policy = policy_by_name(SLICE("ordered"));
+    if (!policy)
+        policy = policy_by_name(SLICE("ordered"));
     x->plan.policy = policy->name;
     policy->order(&x->plan);
-    if (x->plan.n_stages == 0) return no_candidate(x);
-    if (all_rest(x)) return STEP_FAIL;
+    if (x->plan.n_stages == 0)
+        return no_candidate(x);
+    if (all_rest(x))
+        return STEP_FAIL;
     x->local_answer = wants_local_answer(x);
     return STEP_NEXT;
 }

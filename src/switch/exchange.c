@@ -33,31 +33,49 @@ static void exchange_name(struct exchange *x) {
                    (unsigned long long)((uint64_t)x->start_wall_us & 0xffffffffffff), x->w->counter++ & 0xfffff);
 }
 
+static struct exchange *exchange_of_guest(struct guest *g) {
+    return (struct exchange *)(void *)((char *)g - offsetof(struct exchange, guest));
+}
+
+static void exchange_guest_gone(struct guest *g) {
+    exchange_gone(exchange_of_guest(g));
+}
+
+static void exchange_guest_credit(struct guest *g) {
+    exchange_credit(exchange_of_guest(g));
+}
+
 static struct exchange *exchange_new(struct worker *w, const struct arrival *in, const struct sink *sink) {
     struct exchange *x = mem_zalloc(sizeof *x);
-    if (!x) return NULL;
+    if (!x)
+        return NULL;
     x->w = w;
     x->in = *in;
     x->dialect = in->dialect;
     x->sink = *sink;
     x->start_wall_us = clock_wall_us();
     x->first_event_us = -1;
-    for (size_t i = 0; i < STEP_COUNT; i++) x->step_us[i] = -1;
+    for (size_t i = 0; i < STEP_COUNT; i++)
+        x->step_us[i] = -1;
     x->snap = snapshot_ref(w->snap);
     arena_init(&x->arena, LIMIT_EXCHANGE_ARENA_BYTES, 0);
     notes_init(&x->notes);
     exchange_name(x);
     x->next = w->live;
-    if (w->live) w->live->prev = x;
+    if (w->live)
+        w->live->prev = x;
     w->live = x;
     atomic_fetch_add_explicit(&w->n_live, 1, memory_order_relaxed);
-    if (sink->ops) sink->ops->bind(sink->to, x);
+    x->guest = (struct guest){exchange_guest_gone, exchange_guest_credit};
+    if (sink->ops)
+        sink->ops->bind(sink->to, &x->guest);
     return x;
 }
 
 static void exchange_free(void *arg) {
     struct exchange *x = arg;
-    for (unsigned i = 0; i < x->n_attempts; i++) arena_done(&x->attempts[i]->arena);
+    for (unsigned i = 0; i < x->n_attempts; i++)
+        arena_done(&x->attempts[i]->arena);
     arena_done(&x->arena);
     snapshot_unref(x->snap);
     mem_free(x);
@@ -73,9 +91,12 @@ static void exchange_free_later(struct deferred *d) {
 
 static void exchange_leave(struct exchange *x) {
     struct worker *w = x->w;
-    if (x->prev) x->prev->next = x->next;
-    if (x->next) x->next->prev = x->prev;
-    if (w->live == x) w->live = x->next;
+    if (x->prev)
+        x->prev->next = x->next;
+    if (x->next)
+        x->next->prev = x->prev;
+    if (w->live == x)
+        w->live = x->next;
     atomic_fetch_sub_explicit(&w->n_live, 1, memory_order_relaxed);
     loop_defer(&w->loop, &x->later, exchange_free_later);
 }
@@ -83,33 +104,40 @@ static void exchange_leave(struct exchange *x) {
 // The parent hears of it while the child's arena still stands.
 static void exchange_tell_parent(struct exchange *x) {
     struct exchange *parent = x->parent;
-    if (!parent) return;
+    if (!parent)
+        return;
     parent->child = NULL;
     x->parent = NULL;
-    if (!parent->settled) x->on_child(parent, x);
+    if (!parent->settled)
+        x->on_child(parent, x);
 }
 
 static void exchange_finish(struct exchange *x) {
-    if (x->settled) return;
+    if (x->settled)
+        return;
     x->settled = true;
     x->step = STEP_SETTLE;
-    if (x->child) exchange_gone(x->child);
+    if (x->child)
+        exchange_gone(x->child);
     step_settle(x);
     exchange_tell_parent(x);
     exchange_leave(x);
 }
 
 static void exchange_run(struct exchange *x) {
-    if (x->running || x->settled) return;
+    if (x->running || x->settled)
+        return;
     x->running = true;
     while (x->step < STEP_SETTLE) {
         enum step_result r = x->problem.err ? STEP_FAIL : steps[x->step].run(x);
-        if (r == STEP_WAIT) break;
+        if (r == STEP_WAIT)
+            break;
         x->step_us[x->step] = exchange_age_us(x);
         x->step = r == STEP_FAIL ? STEP_SETTLE : x->step + 1;
     }
     x->running = false;
-    if (x->step == STEP_SETTLE) exchange_finish(x);
+    if (x->step == STEP_SETTLE)
+        exchange_finish(x);
 }
 
 void exchange_start(struct worker *w, const struct arrival *in, const struct sink *sink) {
@@ -127,7 +155,8 @@ void exchange_start(struct worker *w, const struct arrival *in, const struct sin
 
 static unsigned exchange_depth(const struct exchange *x) {
     unsigned depth = 0;
-    for (; x->parent; x = x->parent) depth++;
+    for (; x->parent; x = x->parent)
+        depth++;
     return depth;
 }
 
@@ -137,12 +166,14 @@ static void exchange_run_later(struct deferred *d) {
 
 enum err exchange_spawn(struct exchange *parent, struct request *request,
                         void (*done)(struct exchange *parent, struct exchange *child)) {
-    if (parent->child || exchange_depth(parent) >= LIMIT_CHILD_DEPTH) return ERR_LIMIT;
+    if (parent->child || exchange_depth(parent) >= LIMIT_CHILD_DEPTH)
+        return ERR_LIMIT;
     struct arrival in = parent->in;
     in.start_us = clock_mono_us();
     in.body = SLICE_NONE;
     struct exchange *x = exchange_new(parent->w, &in, &(struct sink){NULL, NULL});
-    if (!x) return ERR_NO_MEMORY;
+    if (!x)
+        return ERR_NO_MEMORY;
     snapshot_unref(x->snap);
     x->snap = snapshot_ref(parent->snap);
     x->parent = parent;
@@ -167,8 +198,10 @@ void exchange_resume(struct exchange *x) {
 }
 
 void exchange_fail(struct exchange *x, const struct problem *p) {
-    if (x->settled) return;
-    if (!x->problem.err) x->problem = *p;
+    if (x->settled)
+        return;
+    if (!x->problem.err)
+        x->problem = *p;
     exchange_run(x);
 }
 
@@ -184,11 +217,14 @@ void exchange_gone(struct exchange *x) {
 }
 
 void exchange_credit(struct exchange *x) {
-    if (!x->paused || x->settled) return;
+    if (!x->paused || x->settled)
+        return;
     x->paused = false;
     struct attempt *at = x->winner;
-    if (!at || !at->alive) return;
+    if (!at || !at->alive)
+        return;
     at->last_us = exchange_age_us(x);
-    if (at->fetch) fetch_resume(at->fetch);
+    if (at->fetch)
+        fetch_resume(at->fetch);
     exchange_arm(x);
 }

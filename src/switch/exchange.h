@@ -47,6 +47,7 @@ struct exchange {
     struct arena arena;
     char id[EXCHANGE_ID_BYTES];
     struct sink sink;
+    struct guest guest; // how the sink speaks to us
     struct snapshot *snap;
 
     // the parent of a helper call, and the one helper call that this one waits for
@@ -77,7 +78,7 @@ struct exchange {
     struct attempt *winner; // committed
     struct timer timer;
     bool timer_live;
-    bool head_sent;         // the client's status is out (an answer, or a keep-alive while a model loads)
+    bool head_sent; // the client's status is out (an answer, or a keep-alive while a model loads)
     bool paused;
     // settle
     enum step_id step;

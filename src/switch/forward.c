@@ -23,7 +23,8 @@ static void engine_replied(void *arg, enum err e, const char *detail) {
     struct engine_wait *wait = arg;
     struct attempt *at = wait->at;
     mem_free(wait);
-    if (!at) return;
+    if (!at)
+        return;
     at->waiting = NULL;
     if (e == ERR_OK) {
         (void)attempt_send(at);
@@ -44,7 +45,8 @@ static bool engine_asked(struct attempt *at) {
     }
     wait->at = at;
     at->waiting = wait;
-    if (!engine_want(w->grid, at->t, &w->loop, engine_replied, wait)) return false;
+    if (!engine_want(w->grid, at->t, &w->loop, engine_replied, wait))
+        return false;
     at->waiting = NULL;
     mem_free(wait);
     return true;
@@ -71,8 +73,10 @@ static bool attempt_write(struct attempt *at) {
     enum err e = at->dialect->write_request(&at->arena, x->request, &o, &at->wire, &p);
     for (struct note *n = at->wire.notes.first; n; n = n->next)
         notes_add(&x->arena, &x->notes, n->action, arena_copy(&x->arena, n->path), n->reason);
-    if (e == ERR_OK) return true;
-    if (!p.err) p = PROBLEM(e);
+    if (e == ERR_OK)
+        return true;
+    if (!p.err)
+        p = PROBLEM(e);
     p.message = arena_copy(&x->arena, p.message);
     p.param = arena_copy(&x->arena, p.param);
     attempt_fail(at, &p);
@@ -81,23 +85,27 @@ static bool attempt_write(struct attempt *at) {
 
 static struct slice auth_value(struct attempt *at) {
     struct slice key = secret_reveal(&at->t->endpoint->key);
-    if (at->t->endpoint->provider->auth != AUTH_BEARER) return key;
+    if (at->t->endpoint->provider->auth != AUTH_BEARER)
+        return key;
     return slice_str(arena_printf(&at->arena, "Bearer %.*s", SLICE_FMT(key)));
 }
 
 static size_t headers_of_client(const struct attempt *at, struct header *out, size_t room) {
     size_t n = 0;
-    if (at->dialect != at->x->dialect || !at->dialect->carried_headers || !at->x->in.headers) return 0;
+    if (at->dialect != at->x->dialect || !at->dialect->carried_headers || !at->x->in.headers)
+        return 0;
     for (const char *const *name = at->dialect->carried_headers; *name && n < room; name++) {
         struct slice v = headers_get(at->x->in.headers, *name);
-        if (v.p) out[n++] = (struct header){slice_str(*name), v};
+        if (v.p)
+            out[n++] = (struct header){slice_str(*name), v};
     }
     return n;
 }
 
 static bool header_is_in(const struct header *h, size_t n, const char *name) {
     for (size_t i = 0; i < n; i++)
-        if (slice_eq_nocase(h[i].name, slice_str(name))) return true;
+        if (slice_eq_nocase(h[i].name, slice_str(name)))
+            return true;
     return false;
 }
 
@@ -105,26 +113,29 @@ static struct headers attempt_headers(struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
     size_t room = 24 + ep->headers.n;
     struct header *h = arena_array(&at->arena, room, sizeof *h);
-    if (!h) return (struct headers){NULL, 0};
+    if (!h)
+        return (struct headers){NULL, 0};
     size_t n = headers_of_client(at, h, 8);
     for (size_t i = 0; i < at->wire.n_headers; i++)
         if (!header_is_in(h, n, at->wire.headers[i].name))
             h[n++] = (struct header){slice_str(at->wire.headers[i].name), at->wire.headers[i].value};
     h[n++] = (struct header){SLICE("content-type"), SLICE("application/json")};
-    h[n++] = (struct header){SLICE("accept"),
-                             at->x->request->stream ? slice_str(at->dialect->stream_content_type) : SLICE("application/json")};
+    h[n++] = (struct header){SLICE("accept"), at->x->request->stream ? slice_str(at->dialect->stream_content_type)
+                                                                     : SLICE("application/json")};
     h[n++] = (struct header){SLICE("user-agent"), SLICE("gridtie")};
     h[n++] = (struct header){SLICE("x-gridtie-hop"), slice_str(arena_printf(&at->arena, "%u", at->x->hops + 1))};
     if (!secret_is_empty(&ep->key) && ep->provider->auth != AUTH_NONE)
         h[n++] = (struct header){ep->provider->auth == AUTH_BEARER ? SLICE("authorization") : SLICE("x-api-key"),
                                  auth_value(at)};
-    for (size_t i = 0; i < ep->headers.n; i++) h[n++] = ep->headers.v[i];
+    for (size_t i = 0; i < ep->headers.n; i++)
+        h[n++] = ep->headers.v[i];
     return (struct headers){h, n};
 }
 
 static bool attempt_reserve(struct attempt *at) {
     struct exchange *x = at->x;
-    if (at->sent) return true; // the second try on a fresh connection is the same attempt
+    if (at->sent)
+        return true; // the second try on a fresh connection is the same attempt
     at->reserved_picousd = attempt_reservation(x, at->t);
     struct attempt_intent intent = {.exchange = slice_str(x->id),
                                     .attempt = at->index,
@@ -137,7 +148,8 @@ static bool attempt_reserve(struct attempt *at) {
                                     .reserved_picousd = at->reserved_picousd};
     enum err e = journal_intent(x->w->journal, &intent);
     at->sent = e == ERR_OK;
-    if (e) attempt_fail(at, &PROBLEM(e));
+    if (e)
+        attempt_fail(at, &PROBLEM(e));
     return e == ERR_OK;
 }
 
@@ -151,19 +163,24 @@ static bool attempt_fetch(struct attempt *at) {
                               .connect_ms = ep->connect_ms,
                               .permit = &at->permit,
                               .fresh = at->fresh};
-    if (ep->engine) r.origin.unix_path = at->t->unix_path;
+    if (ep->engine)
+        r.origin.unix_path = at->t->unix_path;
     r.path = slice_str(arena_printf(&at->arena, "%.*s%s", SLICE_FMT(ep->base_path), at->wire.path));
-    enum err e = r.path.n && r.headers.n ? fetch_start(at->x->w->client, &r, &attempt_hooks, at, &at->fetch)
-                                         : ERR_NO_MEMORY;
-    if (e) attempt_fail(at, &PROBLEM(e));
+    enum err e =
+        r.path.n && r.headers.n ? fetch_start(at->x->w->client, &r, &attempt_hooks, at, &at->fetch) : ERR_NO_MEMORY;
+    if (e)
+        attempt_fail(at, &PROBLEM(e));
     return e == ERR_OK;
 }
 
 // Everything that has to be true before a byte leaves, in order. False: the attempt has failed and is over.
 static bool attempt_send(struct attempt *at) {
-    if (!at->wire.path && !attempt_write(at)) return false;
-    if (!attempt_reserve(at)) return false;
-    if (!attempt_fetch(at)) return false;
+    if (!at->wire.path && !attempt_write(at))
+        return false;
+    if (!attempt_reserve(at))
+        return false;
+    if (!attempt_fetch(at))
+        return false;
     exchange_arm(at->x);
     return true;
 }
@@ -171,7 +188,8 @@ static bool attempt_send(struct attempt *at) {
 static struct attempt *attempt_new(struct exchange *x, unsigned stage) {
     const struct stage *s = &x->plan.stages[stage];
     struct attempt *at = ARENA_NEW(&x->arena, struct attempt);
-    if (!at) return NULL;
+    if (!at)
+        return NULL;
     at->x = x;
     at->index = x->n_attempts;
     at->stage = stage;
@@ -196,7 +214,8 @@ static void attempt_count(struct attempt *at) {
 
 // Starts the next stage that is left. False: none was started (the exchange fails with its last problem).
 static bool stage_next(struct exchange *x) {
-    if (x->next_stage >= x->plan.n_stages || x->n_attempts >= LIMIT_ATTEMPTS) return false;
+    if (x->next_stage >= x->plan.n_stages || x->n_attempts >= LIMIT_ATTEMPTS)
+        return false;
     struct attempt *at = attempt_new(x, x->next_stage++);
     if (!at) {
         x->problem = PROBLEM(ERR_NO_MEMORY);
@@ -215,27 +234,33 @@ static bool stage_next(struct exchange *x) {
 
 static void live_note_result(struct attempt *at, enum err e) {
     struct target_live *live = at->t->live;
-    if (at->counted) atomic_fetch_sub_explicit(&live->in_flight, 1, memory_order_relaxed);
+    if (at->counted)
+        atomic_fetch_sub_explicit(&live->in_flight, 1, memory_order_relaxed);
     at->counted = false;
     if (e == ERR_OK) {
         atomic_store_explicit(&live->consecutive_failures, 0, memory_order_relaxed);
         return;
     }
-    if (e == ERR_CLIENT_GONE || e == ERR_CANCELLED) return;
+    if (e == ERR_CLIENT_GONE || e == ERR_CANCELLED)
+        return;
     atomic_fetch_add_explicit(&live->failures, 1, memory_order_relaxed);
-    if (err_row(e)->fault != FAULT_CLIENT) atomic_fetch_add_explicit(&live->consecutive_failures, 1, memory_order_relaxed);
+    if (err_row(e)->fault != FAULT_CLIENT)
+        atomic_fetch_add_explicit(&live->consecutive_failures, 1, memory_order_relaxed);
     atomic_store_explicit(&live->last_err, (int)e, memory_order_relaxed);
     atomic_store_explicit(&live->last_error_wall_us, clock_wall_us(), memory_order_relaxed);
     if (at->retry_after_ms > 0)
-        atomic_store_explicit(&live->not_before_ms, (int64_t)clock_mono_ms() + at->retry_after_ms, memory_order_relaxed);
+        atomic_store_explicit(&live->not_before_ms, (int64_t)clock_mono_ms() + at->retry_after_ms,
+                              memory_order_relaxed);
 }
 
 void attempt_end(struct attempt *at, enum err err) {
-    if (!at->alive) return;
+    if (!at->alive)
+        return;
     at->alive = false;
     at->err = err;
     at->end_us = exchange_age_us(at->x);
-    if (at->waiting) at->waiting->at = NULL;
+    if (at->waiting)
+        at->waiting->at = NULL;
     at->waiting = NULL;
     if (at->fetch) {
         at->reused = fetch_reused(at->fetch);
@@ -243,27 +268,35 @@ void attempt_end(struct attempt *at, enum err err) {
     }
     at->fetch = NULL;
     live_note_result(at, err);
-    if (at->frames_live) frame_reader_done(&at->frames);
+    if (at->frames_live)
+        frame_reader_done(&at->frames);
     at->frames_live = false;
     buf_done(&at->out);
     buf_done(&at->body);
-    if (at->x->winner != at) arena_done(&at->arena); // the winner's holds the answer until the exchange ends
+    if (at->x->winner != at)
+        arena_done(&at->arena); // the winner's holds the answer until the exchange ends
 }
 
 static bool may_go_on(const struct exchange *x, const struct problem *p) {
-    if (x->winner || x->problem.err) return false;
+    if (x->winner || x->problem.err)
+        return false;
     return err_row(p->err)->retriable && x->next_stage < x->plan.n_stages && x->n_attempts < LIMIT_ATTEMPTS;
 }
 
 void attempt_fail(struct attempt *at, const struct problem *given) {
     struct exchange *x = at->x;
     struct problem p = *given;
-    if (!at->alive) return;
-    if (at->t->endpoint->engine && (p.err == ERR_UP_CONNECT || p.err == ERR_UP_DIED)) engine_suspect(x->w->grid, at->t);
-    if (p.retry_after_ms < 0) p.retry_after_ms = at->retry_after_ms;
+    if (!at->alive)
+        return;
+    if (at->t->endpoint->engine && (p.err == ERR_UP_CONNECT || p.err == ERR_UP_DIED))
+        engine_suspect(x->w->grid, at->t);
+    if (p.retry_after_ms < 0)
+        p.retry_after_ms = at->retry_after_ms;
     attempt_end(at, p.err);
-    if (may_go_on(x, &p) && stage_next(x)) return;
-    if (!x->problem.err) exchange_fail(x, &p);
+    if (may_go_on(x, &p) && stage_next(x))
+        return;
+    if (!x->problem.err)
+        exchange_fail(x, &p);
 }
 
 // ---- what the upstream does
@@ -276,17 +309,21 @@ static void attempt_on_sent(void *user) {
 // Retry-After in seconds (RFC 9110 10.2.3; the date form is rare and not read) or retry-after-ms.
 static int64_t retry_after_of(const struct headers *h) {
     uint64_t v;
-    if (slice_u64(headers_get(h, "retry-after-ms"), &v)) return v < 86400000 ? (int64_t)v : 86400000;
-    if (slice_u64(headers_get(h, "retry-after"), &v)) return v < 86400 ? (int64_t)v * 1000 : 86400000;
+    if (slice_u64(headers_get(h, "retry-after-ms"), &v))
+        return v < 86400000 ? (int64_t)v : 86400000;
+    if (slice_u64(headers_get(h, "retry-after"), &v))
+        return v < 86400 ? (int64_t)v * 1000 : 86400000;
     return -1;
 }
 
 static void attempt_on_head(void *user, int status, const struct headers *h) {
     struct attempt *at = user;
     at->last_us = exchange_age_us(at->x);
-    if (status == 429 || status == 503) at->retry_after_ms = retry_after_of(h);
+    if (status == 429 || status == 503)
+        at->retry_after_ms = retry_after_of(h);
     enum err e = relay_open(at, status, headers_get(h, "content-type"));
-    if (e) attempt_fail(at, &PROBLEM(e));
+    if (e)
+        attempt_fail(at, &PROBLEM(e));
 }
 
 static void exchange_commit(struct attempt *at) {
@@ -303,8 +340,10 @@ static void attempt_progress(struct attempt *at) {
         attempt_fail(at, &at->problem);
         return;
     }
-    if (at->commits && !x->winner && x->request->stream && at->framed) exchange_commit(at);
-    if (at->alive) relay_flush(at);
+    if (at->commits && !x->winner && x->request->stream && at->framed)
+        exchange_commit(at);
+    if (at->alive)
+        relay_flush(at);
 }
 
 static void attempt_on_body(void *user, struct slice bytes) {
@@ -320,10 +359,12 @@ static void attempt_on_body(void *user, struct slice bytes) {
 static void attempt_refused(struct attempt *at) {
     struct problem p = PROBLEM(ERR_OK);
     at->dialect->read_error(&at->x->arena, at->status, buf_slice(&at->body), at->t->endpoint->provider->quirks, &p);
-    if (!p.err) p.err = dialect_err_of_status(at->status);
+    if (!p.err)
+        p.err = dialect_err_of_status(at->status);
     p.status = at->status;
     at->detail = arena_copy(&at->x->arena, slice_first(p.message, 300));
-    if (err_row(p.err)->fault != FAULT_CLIENT && p.err != ERR_UP_RATE_LIMIT) p.message = SLICE_NONE; // internals stay here
+    if (err_row(p.err)->fault != FAULT_CLIENT && p.err != ERR_UP_RATE_LIMIT)
+        p.message = SLICE_NONE; // internals stay here
     attempt_fail(at, &p);
 }
 
@@ -334,14 +375,17 @@ static void attempt_complete(struct attempt *at) {
         attempt_fail(at, e ? &PROBLEM(e) : &at->problem);
         return;
     }
-    if (!x->winner) exchange_commit(at);
-    if (!at->alive) return;
+    if (!x->winner)
+        exchange_commit(at);
+    if (!at->alive)
+        return;
     relay_flush(at);
     x->finish = at->finish;
     if (!x->request->stream) {
         x->answer_ready = true;
         x->answer = at->answer;
-        if (at->verbatim) reply_verbatim(x, buf_slice(&at->body));
+        if (at->verbatim)
+            reply_verbatim(x, buf_slice(&at->body));
     }
     attempt_end(at, ERR_OK);
     exchange_resume(x);
@@ -378,10 +422,13 @@ static uint64_t sooner(uint64_t a, uint64_t b) {
 // Milliseconds of the exchange's age at which this attempt is late; UINT64_MAX when it can't be.
 static uint64_t attempt_late_ms(const struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
-    if (!at->alive || !at->fetch) return UINT64_MAX;
+    if (!at->alive || !at->fetch)
+        return UINT64_MAX;
     uint64_t total = (uint64_t)at->start_us / 1000 + ep->total_ms;
-    if (at->x->paused) return total; // the client is slow, not the upstream
-    if (!at->commits && at->x->winner != at) return sooner(total, (uint64_t)at->start_us / 1000 + ep->first_event_ms);
+    if (at->x->paused)
+        return total; // the client is slow, not the upstream
+    if (!at->commits && at->x->winner != at)
+        return sooner(total, (uint64_t)at->start_us / 1000 + ep->first_event_ms);
     return sooner(total, (uint64_t)at->last_us / 1000 + ep->idle_ms);
 }
 
@@ -394,7 +441,8 @@ static void exchange_on_time(struct timer *timer) {
     uint64_t age_ms = (uint64_t)exchange_age_us(x) / 1000;
     for (unsigned i = 0; i < x->n_attempts; i++) {
         struct attempt *at = x->attempts[i];
-        if (attempt_late_ms(at) > age_ms) continue;
+        if (attempt_late_ms(at) > age_ms)
+            continue;
         if (at->ended)
             attempt_complete(at); // the answer is whole, only the connection does not end
         else
@@ -405,15 +453,19 @@ static void exchange_on_time(struct timer *timer) {
 }
 
 void exchange_arm(struct exchange *x) {
-    if (x->settled) return;
+    if (x->settled)
+        return;
     uint64_t now = (uint64_t)exchange_age_us(x) / 1000, at = UINT64_MAX;
     if (x->deadline_ms) {
         uint64_t mono = clock_mono_ms();
         at = now + (x->deadline_ms > mono ? x->deadline_ms - mono : 0);
     }
-    for (unsigned i = 0; i < x->n_attempts; i++) at = sooner(at, attempt_late_ms(x->attempts[i]));
-    if (at == UINT64_MAX) return;
-    if (!x->timer_live) timer_init(&x->timer, &x->w->loop, exchange_on_time, x);
+    for (unsigned i = 0; i < x->n_attempts; i++)
+        at = sooner(at, attempt_late_ms(x->attempts[i]));
+    if (at == UINT64_MAX)
+        return;
+    if (!x->timer_live)
+        timer_init(&x->timer, &x->w->loop, exchange_on_time, x);
     x->timer_live = true;
     timer_start(&x->timer, at > now ? at - now + 1 : 1);
 }
@@ -421,13 +473,17 @@ void exchange_arm(struct exchange *x) {
 // ---- the step
 
 enum step_result step_forward(struct exchange *x) {
-    if (x->problem.err) return STEP_FAIL;
-    if (x->local_answer) return STEP_NEXT;
+    if (x->problem.err)
+        return STEP_FAIL;
+    if (x->local_answer)
+        return STEP_NEXT;
     if (x->winner) {
         reply_begin(x);
         return STEP_NEXT;
     }
-    if (x->n_attempts == 0 && !stage_next(x) && !x->problem.err) return exchange_refuse(x, ERR_NO_TARGET, NULL);
-    if (x->problem.err) return STEP_FAIL;
+    if (x->n_attempts == 0 && !stage_next(x) && !x->problem.err)
+        return exchange_refuse(x, ERR_NO_TARGET, NULL);
+    if (x->problem.err)
+        return STEP_FAIL;
     return x->winner ? step_forward(x) : STEP_WAIT;
 }

@@ -4,10 +4,12 @@
 #include "switch/exchange.h"
 
 enum step_result step_read(struct exchange *x) {
-    if (x->request) return STEP_NEXT; // a helper call brings its own
+    if (x->request)
+        return STEP_NEXT; // a helper call brings its own
     struct problem p = PROBLEM(ERR_OK);
     enum err e = x->dialect->read_request(&x->arena, x->in.op, x->in.body, &x->request, &p);
-    if (e == ERR_OK) return STEP_NEXT;
+    if (e == ERR_OK)
+        return STEP_NEXT;
     x->problem = p.err ? p : PROBLEM(e);
     return STEP_FAIL;
 }

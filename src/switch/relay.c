@@ -38,7 +38,8 @@ static enum err event_observe(struct filter *f, const struct event *ev) {
     case EV_PING:
         break;
     }
-    if (event_commits(ev)) at->commits = true;
+    if (event_commits(ev))
+        at->commits = true;
     return filter_pass(f, ev);
 }
 
@@ -72,19 +73,23 @@ enum err relay_open(struct attempt *at, int status, struct slice content_type) {
     at->status = status;
     buf_init(&at->out, LIMIT_UP_BODY_BYTES);
     buf_init(&at->body, status >= 400 ? LIMIT_UP_ERROR_BYTES : LIMIT_UP_BODY_BYTES);
-    if (status >= 400) return ERR_OK;
-    if (status < 200 || status >= 300) return ERR_UP_PROTOCOL;
+    if (status >= 400)
+        return ERR_OK;
+    if (status < 200 || status >= 300)
+        return ERR_UP_PROTOCOL;
     bool json = slice_search(content_type, SLICE("application/json")) != SIZE_MAX;
     at->framed = x->request->stream && !(json && at->dialect->framing == FRAMING_SSE);
     at->verbatim = at->wire.verbatim && at->framed == x->request->stream;
     filter_join(at, &at->observe, PHASE_OBSERVE, event_observe);
     if (!x->request->stream) {
-        if (!answer_init(&at->answer, &at->arena)) return ERR_NO_MEMORY;
+        if (!answer_init(&at->answer, &at->arena))
+            return ERR_NO_MEMORY;
         filter_join(at, &at->collect, PHASE_COLLECT, event_collect);
     } else if (!at->verbatim) {
         struct identity who = exchange_identity(x);
         at->writer = x->dialect->writer_new(&at->arena, x->request, &who);
-        if (!at->writer) return ERR_NO_MEMORY;
+        if (!at->writer)
+            return ERR_NO_MEMORY;
         filter_join(at, &at->write, PHASE_WRITE, event_write);
     }
     return at->framed ? relay_open_stream(at) : ERR_OK;
@@ -116,18 +121,23 @@ static enum err relay_frame(void *ctx, const struct frame *f) {
     struct event_sink sink = {frame_watch_event, &watch};
     if (!f->comment) {
         enum err e = at->dialect->reader_frame(at->reader, f, &sink);
-        if (e) return e;
+        if (e)
+            return e;
     }
-    if (at->errored) return ERR_OK;
-    if (at->verbatim && !(at->wire.usage_added && watch.usage && !watch.other)) buf_append(&at->out, f->raw);
+    if (at->errored)
+        return ERR_OK;
+    if (at->verbatim && !(at->wire.usage_added && watch.usage && !watch.other))
+        buf_append(&at->out, f->raw);
     return at->out.failed ? ERR_NO_MEMORY : ERR_OK;
 }
 
 enum err relay_bytes(struct attempt *at, struct slice bytes) {
     if (at->framed) {
         enum err e = frame_feed(&at->frames, bytes, relay_frame, at);
-        if (e) return e == ERR_TOO_LARGE ? ERR_UP_PROTOCOL : e;
-        if (at->x->winner != at && at->out.len > HELD_BYTES) return ERR_UP_PROTOCOL;
+        if (e)
+            return e == ERR_TOO_LARGE ? ERR_UP_PROTOCOL : e;
+        if (at->x->winner != at && at->out.len > HELD_BYTES)
+            return ERR_UP_PROTOCOL;
         return ERR_OK;
     }
     if (at->status >= 400 && at->body.len + bytes.n > LIMIT_UP_ERROR_BYTES)
@@ -139,24 +149,29 @@ enum err relay_bytes(struct attempt *at, struct slice bytes) {
 static enum err relay_close_stream(struct attempt *at) {
     bool leftover = false;
     enum err e = frame_finish(&at->frames, relay_frame, at, &leftover);
-    if (e || at->errored || at->ended) return e;
+    if (e || at->errored || at->ended)
+        return e;
     struct event_sink sink = {pipe_emit_of, at};
     e = at->dialect->reader_finish(at->reader, &sink);
-    if (!e && leftover) e = ERR_UP_DIED;
+    if (!e && leftover)
+        e = ERR_UP_DIED;
     return e;
 }
 
 enum err relay_close(struct attempt *at) {
-    if (at->framed) return relay_close_stream(at);
+    if (at->framed)
+        return relay_close_stream(at);
     struct event_sink sink = {pipe_emit_of, at};
     enum err e = at->dialect->read_answer(&at->arena, at->x->request->op, buf_slice(&at->body), &sink);
-    if (!e && !at->ended && !at->errored) e = ERR_UP_PROTOCOL;
+    if (!e && !at->ended && !at->errored)
+        e = ERR_UP_PROTOCOL;
     return e;
 }
 
 void relay_flush(struct attempt *at) {
     struct exchange *x = at->x;
-    if (x->winner != at || at->out.len == 0 || !x->sink.ops || !x->request->stream) return;
+    if (x->winner != at || at->out.len == 0 || !x->sink.ops || !x->request->stream)
+        return;
     x->answer_bytes += (int64_t)at->out.len;
     x->sink.ops->write(x->sink.to, buf_slice(&at->out));
     buf_clear(&at->out);
@@ -167,12 +182,13 @@ void relay_flush(struct attempt *at) {
 }
 
 void relay_break(struct exchange *x, const struct problem *p) {
-    if (!x->sink.ops) return;
+    if (!x->sink.ops)
+        return;
     struct event ev = {.kind = EV_ERROR, .problem = p};
     struct buf out = BUF_INIT(LIMIT_UP_ERROR_BYTES);
     struct identity who = exchange_identity(x);
-    struct stream_writer *w = x->winner && x->winner->writer ? x->winner->writer
-                                                             : x->dialect->writer_new(&x->arena, x->request, &who);
+    struct stream_writer *w =
+        x->winner && x->winner->writer ? x->winner->writer : x->dialect->writer_new(&x->arena, x->request, &who);
     if (w && !x->dialect->writer_event(w, &ev, &out) && !out.failed) {
         x->sink.ops->write(x->sink.to, buf_slice(&out));
         x->sink.ops->end(x->sink.to, NULL);
@@ -185,6 +201,7 @@ void relay_break(struct exchange *x, const struct problem *p) {
 
 // The answer is committed: each upstream read is relayed by the attempt's hooks; this step only waits for its end.
 enum step_result step_relay(struct exchange *x) {
-    if (x->problem.err) return STEP_FAIL;
+    if (x->problem.err)
+        return STEP_FAIL;
     return x->winner && x->winner->alive ? STEP_WAIT : STEP_NEXT;
 }

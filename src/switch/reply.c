@@ -23,8 +23,10 @@ static void header_put(struct reply_headers *h, const char *name, const char *va
 static void usd_format(char *out, size_t n, int64_t picousd) {
     int len = snprintf(out, n, "%lld.%012lld", (long long)(picousd / PICOUSD_PER_USD),
                        (long long)(picousd % PICOUSD_PER_USD));
-    while (len > 0 && out[len - 1] == '0') out[--len] = 0;
-    if (len > 0 && out[len - 1] == '.') out[--len] = 0;
+    while (len > 0 && out[len - 1] == '0')
+        out[--len] = 0;
+    if (len > 0 && out[len - 1] == '.')
+        out[--len] = 0;
 }
 
 static const struct attempt *answering(const struct exchange *x) {
@@ -36,8 +38,10 @@ int64_t exchange_cost(const struct exchange *x) {
     for (unsigned i = 0; i < x->n_attempts; i++) {
         const struct attempt *at = x->attempts[i];
         int64_t c = at->sent ? usage_cost(&at->usage, &at->t->price) : 0;
-        if (at->err != ERR_OK && at->usage.output_tokens < 0 && !at->commits) c = 0; // it gave nothing
-        if (c < 0) return -1;
+        if (at->err != ERR_OK && at->usage.output_tokens < 0 && !at->commits)
+            c = 0; // it gave nothing
+        if (c < 0)
+            return -1;
         sum += c;
     }
     return sum;
@@ -85,13 +89,15 @@ static void stream_head(struct exchange *x, struct headers h) {
 
 void reply_begin(struct exchange *x) {
     struct reply_headers h;
-    if (!x->sink.ops || !x->request->stream || x->head_sent) return;
+    if (!x->sink.ops || !x->request->stream || x->head_sent)
+        return;
     stream_head(x, reply_headers(x, &h, false));
 }
 
 static void reply_whole(struct exchange *x, int status, struct slice body) {
     struct reply_headers h;
-    if (!x->sink.ops) return;
+    if (!x->sink.ops)
+        return;
     struct headers list = reply_headers(x, &h, true);
     x->head_sent = true;
     x->status = status;
@@ -106,7 +112,8 @@ void reply_verbatim(struct exchange *x, struct slice body) {
 }
 
 void reply_answer(struct exchange *x) {
-    if (!x->sink.ops) return;
+    if (!x->sink.ops)
+        return;
     struct buf out = BUF_INIT(LIMIT_UP_BODY_BYTES);
     struct identity who = exchange_identity(x);
     enum err e = x->dialect->write_answer(&x->arena, x->request, &x->answer, &who, &out);
@@ -120,7 +127,8 @@ void reply_answer(struct exchange *x) {
 }
 
 void reply_end_stream(struct exchange *x) {
-    if (!x->sink.ops) return;
+    if (!x->sink.ops)
+        return;
     char cost[32];
     int64_t picousd = exchange_cost(x);
     if (picousd < 0)
@@ -135,7 +143,8 @@ void reply_end_stream(struct exchange *x) {
 }
 
 void reply_problem(struct exchange *x) {
-    if (!x->sink.ops) return;
+    if (!x->sink.ops)
+        return;
     if (x->head_sent) {
         relay_break(x, &x->problem);
         return;

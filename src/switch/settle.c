@@ -12,15 +12,19 @@
 // An answer that was cut, or an upstream that reports nothing: our own count, marked so.
 static void usage_estimate(struct attempt *at) {
     struct usage *u = &at->usage;
-    if (!at->sent || (at->status >= 400) || (at->status == 0 && !at->commits)) return;
-    if (u->input_tokens < 0) u->input_tokens = at->x->estimated_tokens, u->estimated = true;
-    if (u->output_tokens < 0) u->output_tokens = TEXT_TOKENS(at->output_bytes), u->estimated = true;
+    if (!at->sent || (at->status >= 400) || (at->status == 0 && !at->commits))
+        return;
+    if (u->input_tokens < 0)
+        u->input_tokens = at->x->estimated_tokens, u->estimated = true;
+    if (u->output_tokens < 0)
+        u->output_tokens = TEXT_TOKENS(at->output_bytes), u->estimated = true;
 }
 
 static void attempt_to_record(const struct exchange *x, const struct attempt *at, struct attempt_record *r) {
     const struct stage *s = &x->plan.stages[at->stage];
     const struct candidate *c = &x->plan.candidates[s->candidate];
-    char *reason = arena_printf((struct arena *)(uintptr_t)&x->arena, "%.*s (%.*s)", SLICE_FMT(s->reason), SLICE_FMT(c->via));
+    char *reason =
+        arena_printf((struct arena *)(uintptr_t)&x->arena, "%.*s (%.*s)", SLICE_FMT(s->reason), SLICE_FMT(c->via));
     *r = (struct attempt_record){.target = slice_str(at->t->name),
                                  .endpoint = slice_str(at->t->endpoint->name),
                                  .model = at->t->model,
@@ -39,7 +43,8 @@ static void attempt_to_record(const struct exchange *x, const struct attempt *at
                                  .reserved_picousd = at->reserved_picousd,
                                  .cost_picousd = at->sent ? usage_cost(&at->usage, &at->t->price) : 0,
                                  .sent = at->sent};
-    if (at->sent && at->usage.input_tokens < 0) r->cost_picousd = 0; // it refused or never answered
+    if (at->sent && at->usage.input_tokens < 0)
+        r->cost_picousd = 0; // it refused or never answered
 }
 
 static void live_count_tokens(const struct attempt *at) {
@@ -75,8 +80,10 @@ static struct drop_record *drops_of(struct exchange *x) {
 static void settle_journal(struct exchange *x) {
     struct attempt_record records[LIMIT_ATTEMPTS];
     struct buf reach = BUF_INIT(256);
-    for (unsigned i = 0; i < x->n_attempts; i++) attempt_to_record(x, x->attempts[i], &records[i]);
-    if (x->step_us[STEP_LABEL] >= 0) reach_print(&x->reach, &reach);
+    for (unsigned i = 0; i < x->n_attempts; i++)
+        attempt_to_record(x, x->attempts[i], &records[i]);
+    if (x->step_us[STEP_LABEL] >= 0)
+        reach_print(&x->reach, &reach);
     struct settlement s = {.exchange = slice_str(x->id),
                            .parent = x->parent ? slice_str(x->parent->id) : SLICE_NONE,
                            .wall_us = x->start_wall_us,
@@ -102,7 +109,8 @@ static void settle_journal(struct exchange *x) {
                            .drops = drops_of(x),
                            .n_drops = x->notes.n,
                            .drops_skipped = x->notes.skipped};
-    if (!s.drops) s.n_drops = 0;
+    if (!s.drops)
+        s.n_drops = 0;
     x->step_us[STEP_SETTLE] = exchange_age_us(x);
     memcpy(s.step_us, x->step_us, sizeof s.step_us);
     journal_settle(x->w->journal, &s);
@@ -119,19 +127,26 @@ static void settle_reply(struct exchange *x) {
 }
 
 static void settle_log(const struct exchange *x) {
-    if (x->problem.err == ERR_OK || x->problem.err == ERR_CLIENT_GONE) return;
+    if (x->problem.err == ERR_OK || x->problem.err == ERR_CLIENT_GONE)
+        return;
     enum log_level level = err_row(x->problem.err)->fault == FAULT_CLIENT ? LOG_INFO : LOG_WARN;
     LOG(level, "exchange failed", LOG_S("id", x->id), LOG_S("err", err_name(x->problem.err)),
         LOG_I("attempts", x->n_attempts), LOG_S("at", x->problem.first_file), LOG_I("line", x->problem.first_line));
 }
 
 void step_settle(struct exchange *x) {
-    enum err end = x->problem.err == ERR_OK ? ERR_OK : x->problem.err == ERR_CLIENT_GONE ? ERR_CLIENT_GONE : ERR_CANCELLED;
-    for (unsigned i = 0; i < x->n_attempts; i++) attempt_end(x->attempts[i], end);
-    for (unsigned i = 0; i < x->n_attempts; i++) usage_estimate(x->attempts[i]);
-    if (x->timer_live) timer_stop(&x->timer);
+    enum err end = x->problem.err == ERR_OK            ? ERR_OK
+                   : x->problem.err == ERR_CLIENT_GONE ? ERR_CLIENT_GONE
+                                                       : ERR_CANCELLED;
+    for (unsigned i = 0; i < x->n_attempts; i++)
+        attempt_end(x->attempts[i], end);
+    for (unsigned i = 0; i < x->n_attempts; i++)
+        usage_estimate(x->attempts[i]);
+    if (x->timer_live)
+        timer_stop(&x->timer);
     settle_reply(x);
-    for (unsigned i = 0; i < x->n_attempts; i++) live_count_tokens(x->attempts[i]);
+    for (unsigned i = 0; i < x->n_attempts; i++)
+        live_count_tokens(x->attempts[i]);
     atomic_fetch_add_explicit(&x->w->failures[x->problem.err], 1, memory_order_relaxed);
     settle_journal(x);
     settle_log(x);

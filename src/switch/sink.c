@@ -30,8 +30,8 @@ static bool conn_sink_has_credit(void *to) {
     return conn_has_credit(to);
 }
 
-static void conn_sink_bind(void *to, struct exchange *x) {
-    conn_set_user(to, x);
+static void conn_sink_bind(void *to, struct guest *g) {
+    conn_set_user(to, g);
 }
 
 static const struct sink_ops conn_sink = {

@@ -4,7 +4,11 @@
 // Where an exchange's answer goes: a client's connection, or a parent exchange. The sink decides what "gone" means.
 #include "net/http.h"
 
-struct exchange;
+// Who waits at a connection: an exchange, or a call of our own API. Embedded; a connection's user points to it.
+struct guest {
+    void (*gone)(struct guest *g);   // the client went away
+    void (*credit)(struct guest *g); // there is room to write again; may be NULL
+};
 
 struct sink_ops {
     // A whole answer; ends it.
@@ -15,8 +19,8 @@ struct sink_ops {
     void (*end)(void *to, const struct headers *trailers);
     void (*abort)(void *to);
     bool (*has_credit)(void *to);
-    // Binds the exchange to it (so that it can say gone and credit), NULL unbinds.
-    void (*bind)(void *to, struct exchange *x);
+    // Who is told of gone and credit.
+    void (*bind)(void *to, struct guest *g);
 };
 
 struct sink {

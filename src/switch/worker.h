@@ -16,10 +16,10 @@ struct worker {
     struct client *client;
     struct journal *journal;
     struct grid *grid;
-    struct snapshot *snap;     // the current one; exchanges hold their own reference
-    struct exchange *live;     // doubly linked
+    struct snapshot *snap; // the current one; exchanges hold their own reference
+    struct exchange *live; // doubly linked
     _Atomic unsigned n_live;
-    uint32_t counter;          // of ids
+    uint32_t counter; // of ids
     bool draining;
     _Atomic uint64_t failures[ERR_COUNT]; // exchanges by how they ended; [ERR_OK] went well
 };

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The capped buffer: doubling growth up to its maximum, and a failure that sticks until buf_clear. Owned by whoever
+// embeds it; allocates through base/mem.
+#include "base/buf.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include "base/mem.h"
+
+void buf_init(struct buf *b, size_t max_bytes) {
+    *b = BUF_INIT(max_bytes);
+}
+
+void buf_done(struct buf *b) {
+    mem_free(b->p);
+    *b = BUF_INIT(b->max);
+}
+
+void buf_clear(struct buf *b) {
+    b->len = 0;
+    b->failed = false;
+}
+
+bool buf_reserve(struct buf *b, size_t more) {
+    if (b->failed)
+        return false;
+    if (more <= b->cap - b->len)
+        return true;
+    if (more > b->max - b->len) {
+        b->failed = true;
+        return false;
+    }
+    size_t cap = b->cap ? b->cap : 256;
+    while (cap < b->len + more)
+        cap *= 2;
+    if (cap > b->max)
+        cap = b->max;
+    char *p = mem_realloc(b->p, cap);
+    if (!p) {
+        b->failed = true;
+        return false;
+    }
+    b->p = p;
+    b->cap = cap;
+    return true;
+}
+
+void buf_append_mem(struct buf *b, const void *p, size_t n) {
+    if (n == 0 || !buf_reserve(b, n))
+        return;
+    memcpy(b->p + b->len, p, n);
+    b->len += n;
+}
+
+void buf_append(struct buf *b, struct slice s) {
+    buf_append_mem(b, s.p, s.n);
+}
+
+void buf_append_str(struct buf *b, const char *cstr) {
+    buf_append_mem(b, cstr, strlen(cstr));
+}
+
+void buf_append_char(struct buf *b, char c) {
+    if (buf_reserve(b, 1))
+        b->p[b->len++] = c;
+}
+
+void buf_append_u64(struct buf *b, uint64_t v) {
+    char digits[20];
+    size_t n = sizeof digits;
+    do {
+        digits[--n] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    buf_append_mem(b, digits + n, sizeof digits - n);
+}
+
+void buf_append_i64(struct buf *b, int64_t v) {
+    if (v < 0)
+        buf_append_char(b, '-');
+    buf_append_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...) {
+    va_list args;
+    char small[512];
+    va_start(args, fmt);
+    int n = vsnprintf(small, sizeof small, fmt, args);
+    va_end(args);
+    if (n < 0) {
+        b->failed = true;
+    } else if ((size_t)n < sizeof small) {
+        buf_append_mem(b, small, (size_t)n);
+    } else if (buf_reserve(b, (size_t)n + 1)) {
+        va_start(args, fmt);
+        (void)vsnprintf(b->p + b->len, (size_t)n + 1, fmt, args);
+        va_end(args);
+        b->len += (size_t)n;
+    }
+}
+
+void buf_consume(struct buf *b, size_t n) {
+    if (n >= b->len) {
+        b->len = 0;
+        return;
+    }
+    memmove(b->p, b->p + n, b->len - n);
+    b->len -= n;
+}
+
+const char *buf_cstr(struct buf *b) {
+    if (b->failed || b->len == 0 || !buf_reserve(b, 1))
+        return "";
+    b->p[b->len] = 0;
+    return b->p;
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small files and the usual places. Blocks on the disk: never called from a loop once it serves.
+#include "base/fs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum err fs_read_file(const char *path, size_t max, struct buf *out) {
+    char block[16384];
+    ssize_t got;
+    size_t total = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_DISK;
+    while ((got = read(fd, block, sizeof block)) > 0 && (total += (size_t)got) <= max)
+        buf_append_mem(out, block, (size_t)got);
+    int cause = got < 0 ? errno : 0;
+    (void)close(fd);
+    errno = cause;
+    if (got < 0)
+        return ERR_DISK;
+    if (total > max)
+        return ERR_TOO_LARGE;
+    return out->failed ? ERR_NO_MEMORY : ERR_OK;
+}
+
+static bool write_all(int fd, struct slice s) {
+    while (s.n) {
+        ssize_t n = write(fd, s.p, s.n);
+        if (n < 0 && errno != EINTR)
+            return false;
+        if (n > 0)
+            s = slice_from(s, (size_t)n);
+    }
+    return true;
+}
+
+enum err fs_write_atomic(const char *path, struct slice content, unsigned mode) {
+    char beside[4096];
+    int len = snprintf(beside, sizeof beside, "%s.new.%d", path, (int)getpid());
+    if (len < 0 || (size_t)len >= sizeof beside)
+        return ERR_DISK;
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (fd < 0)
+        return ERR_DISK;
+    bool ok = write_all(fd, content) && fsync(fd) == 0;
+    ok = close(fd) == 0 && ok;
+    ok = ok && rename(beside, path) == 0;
+    if (!ok)
+        (void)unlink(beside);
+    return ok ? ERR_OK : ERR_DISK;
+}
+
+enum err fs_mkdirs(const char *path, unsigned mode) {
+    char at[4096];
+    size_t n = strlen(path);
+    if (n == 0 || n >= sizeof at)
+        return ERR_DISK;
+    for (size_t i = 1; i <= n; i++) {
+        if (i < n && path[i] != '/')
+            continue;
+        memcpy(at, path, i);
+        at[i] = 0;
+        if (mkdir(at, mode) != 0 && errno != EEXIST)
+            return ERR_DISK;
+    }
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? ERR_OK : ERR_DISK;
+}
+
+bool fs_exists(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+// $variable/gridtie, else $HOME/otherwise/gridtie.
+static void dir_of(struct buf *out, const char *variable, const char *otherwise) {
+    const char *base = variable[0] ? getenv(variable) : NULL, *home = getenv("HOME");
+    if (base && base[0] == '/')
+        buf_printf(out, "%s/gridtie", base);
+    else
+        buf_printf(out, "%s/%s/gridtie", home && home[0] ? home : "/tmp", otherwise);
+}
+
+void fs_config_dir(struct buf *out) {
+    dir_of(out, "XDG_CONFIG_HOME", ".config");
+}
+
+void fs_data_dir(struct buf *out) {
+    dir_of(out, "XDG_DATA_HOME", ".local/share");
+}
+
+void fs_runtime_dir(struct buf *out) {
+    const char *base = getenv("XDG_RUNTIME_DIR");
+    if (base && base[0] == '/') {
+        buf_printf(out, "%s/gridtie", base);
+        return;
+    }
+    fs_data_dir(out);
+    buf_append_str(out, "/run");
+}
+
+void fs_cache_dir(struct buf *out) {
+    const char *cache = getenv("GRIDTIE_CACHE");
+    if (cache && cache[0] == '/')
+        buf_append_str(out, cache);
+    else
+        dir_of(out, "", ".cache"); // where tools/setup puts things, whatever XDG_CACHE_HOME says
+}

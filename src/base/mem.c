@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// malloc behind one door, so that a test can make the k-th allocation of its thread fail. Release pays one thread-local
+// add per call. Nothing here logs.
+#include "base/mem.h"
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local unsigned long count, fail_at;
+
+static int mem_refused(void) {
+    count++;
+    return fail_at && count >= fail_at;
+}
+
+void *mem_alloc(size_t n) {
+    return mem_refused() ? NULL : malloc(n ? n : 1);
+}
+
+void *mem_zalloc(size_t n) {
+    return mem_refused() ? NULL : calloc(1, n ? n : 1);
+}
+
+void *mem_realloc(void *p, size_t n) {
+    return mem_refused() ? NULL : realloc(p, n ? n : 1);
+}
+
+void mem_free(void *p) {
+    free(p);
+}
+
+char *mem_strndup(const char *s, size_t n) {
+    char *copy = mem_alloc(n + 1);
+    if (!copy)
+        return NULL;
+    if (n)
+        memcpy(copy, s, n);
+    copy[n] = 0;
+    return copy;
+}
+
+char *mem_strdup(const char *s) {
+    return s ? mem_strndup(s, strlen(s)) : NULL;
+}
+
+void mem_fail_at(unsigned long k) {
+    count = 0;
+    fail_at = k;
+}
+
+unsigned long mem_count(void) {
+    return count;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker's own state: the snapshot that new exchanges take, and cutting what still runs when a drain has lasted too
+// long. Runs on the worker's thread only.
+#include "switch/worker.h"
+#include "switch/exchange.h"
+
+void worker_set_snapshot(struct worker *w, struct snapshot *s) {
+    if (w->snap)
+        snapshot_unref(w->snap);
+    w->snap = s;
+}
+
+void worker_cut(struct worker *w) {
+    while (w->live) {
+        struct exchange *x = w->live;
+        exchange_fail(x, &PROBLEM(ERR_DRAINING));
+        if (w->live == x)
+            break; // it is on the stack and ends when that returns
+    }
+}

@@ -11,10 +11,12 @@ struct answer_block {
     uint32_t block;
     uint32_t choice;
     enum block_kind kind;
-    struct buf text; // text, thinking, refusal, arguments; freed with the answer
+    struct buf text;      // the deltas: text, thinking, refusal, arguments; freed with the answer
+    struct slice opening; // the begin event's own text: an opaque block's raw JSON, a redacted block's data
     struct slice call_id, name, signature;
     struct buf meta; // raw JSON values, one a line: name \t json
     bool redacted;
+    bool ended;
 };
 
 struct answer_choice {
@@ -27,18 +29,25 @@ struct answer {
     struct slice id, model;
     int64_t created_s;
     struct answer_block *first, **last;
+    struct answer_block *current; // the one that the last event meant
     unsigned n_blocks;
     struct answer_choice choices[16]; // n beyond that is refused on reading
     unsigned n_choices;
     struct usage usage;
+    size_t bytes; // gathered so far
+    bool started;
     bool ended;
 };
 
 // Registers its own freeing with the arena. False when out of memory.
 bool answer_init(struct answer *a, struct arena *arena);
-// ERR_NO_MEMORY, ERR_UP_PROTOCOL (grammar broken), ERR_TOO_LARGE (LIMIT_UP_BODY_BYTES).
+// ERR_NO_MEMORY, ERR_UP_PROTOCOL (grammar broken), ERR_TOO_LARGE (LIMIT_UP_BODY_BYTES). EV_ERROR gives its problem's
+// error back.
 MUST_CHECK enum err answer_add(struct answer *a, const struct event *ev);
 // The same events again, in order (whole texts as one delta).
 MUST_CHECK enum err answer_replay(const struct answer *a, struct event_sink *sink);
+
+// The next line of a block's meta; false at the end. *rest starts as buf_slice(&block->meta).
+bool answer_meta_next(struct slice *rest, struct slice *ret_name, struct slice *ret_json);
 
 #endif

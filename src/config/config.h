@@ -18,39 +18,39 @@ struct config_header {
 
 struct config_model {
     const char *name;
-    int64_t context;                 // tokens, 0 unknown
-    int vision, tools, thinking;     // -1 unset, 0, 1
+    int64_t context;             // tokens, 0 unknown
+    int vision, tools, thinking; // -1 unset, 0, 1
 };
 
 struct config_endpoint {
     const char *name, *provider;
-    const char *url;                 // NULL: the provider's
-    struct secret key;               // from key or key_file; empty: none given
+    const char *url;   // NULL: the provider's
+    struct secret key; // from key or key_file; empty: none given
     bool has_zone;
     enum zone zone;
     bool retention;
     struct config_model *models;
-    size_t n_models;                 // 0: discovered
-    const char *proxy, *ca_file;     // NULL: none, the system's
+    size_t n_models;             // 0: discovered
+    const char *proxy, *ca_file; // NULL: none, the system's
     int64_t connect_ms, first_event_ms, idle_ms, total_ms;
     struct config_header *headers;
     size_t n_headers;
-    unsigned line;                   // in the file
+    unsigned line; // in the file
 };
 
 struct config_route {
     const char *name;
     const char **targets;
     size_t n_targets;
-    const char *policy;              // "ordered"
+    const char *policy; // "ordered"
     bool has_label;
     enum label label;
 };
 
-struct config_price {                // pico-USD per token, -1 unknown
-    const char *name;                // endpoint/model
+struct config_price { // pico-USD per token, -1 unknown
+    const char *name; // endpoint/model
     int64_t input, output, cache_read, cache_write;
-    int64_t context;                 // tokens, 0 unknown
+    int64_t context; // tokens, 0 unknown
 };
 
 enum config_window { WINDOW_TOTAL, WINDOW_DAY, WINDOW_MONTH };
@@ -63,8 +63,8 @@ struct config_key {
     const char *name;
     struct secret secret;
     bool has_label, has_reach;
-    enum label label;                // the least label of its requests
-    enum zone reach;                 // the widest zone
+    enum label label; // the least label of its requests
+    enum zone reach;  // the widest zone
     struct config_budget *budgets;
     size_t n_budgets;
 };
@@ -77,13 +77,13 @@ struct config_engine_model {
 
 struct config_engine {
     bool enabled;
-    const char *binary;              // NULL: searched
-    int64_t memory_bytes;            // 0: from the machine
+    const char *binary;   // NULL: searched
+    int64_t memory_bytes; // 0: from the machine
     int64_t keep_alive_ms, ready_ms, wait_ms;
-    int64_t threads;                 // 0: from the machine
-    int64_t context;                 // tokens per slot
-    int64_t parallel;                // slots
-    const char **args;               // passed to llama-server as they are (GPU flags)
+    int64_t threads;   // 0: from the machine
+    int64_t context;   // tokens per slot
+    int64_t parallel;  // slots
+    const char **args; // passed to llama-server as they are (GPU flags)
     size_t n_args;
     struct config_engine_model *models;
     size_t n_models;
@@ -94,16 +94,16 @@ struct config {
     struct arena arena;
     const char **listen;
     size_t n_listen;
-    int64_t loops;                   // 0: one per core
+    int64_t loops; // 0: one per core
     int64_t drain_ms;
     enum config_loopback loopback;
-    const char **cors;               // NULL-terminated; NULL: off
+    const char **cors; // NULL-terminated; NULL: off
     size_t n_cors;
-    const char **allowed_hosts;      // NULL-terminated or NULL
+    const char **allowed_hosts; // NULL-terminated or NULL
     size_t n_allowed_hosts;
     const char *log_level, *log_format;
     bool offline;
-    const char *state_dir;           // NULL: the usual
+    const char *state_dir; // NULL: the usual
     int64_t body_bytes, head_ms, body_idle_ms, keepalive_ms, connections;
     struct config_engine engine;
     struct config_endpoint *endpoints;

@@ -38,6 +38,9 @@ MUST_CHECK enum err field_no_memory(struct field_reader *rd);
 // Refuses an object that names one of `names` (NULL-terminated, at most 64) twice: readers differ in which one counts, and
 // what we checked must be what the upstream reads.
 MUST_CHECK enum err field_check_once(struct field_reader *rd, const struct field_at *obj, const char *const *names);
+// The names of the members of `obj` that are not in `names`, for request.unmodelled.
+MUST_CHECK enum err field_unmodelled(struct field_reader *rd, yyjson_val *obj, const char *const *names,
+                                     struct slice **ret, size_t *ret_n);
 
 // Typed members of an object. Absent and null leave *ret untouched and are ERR_OK; a wrong type is ERR_BAD_FIELD.
 MUST_CHECK enum err field_str(struct field_reader *rd, const struct field_at *obj, const char *name, struct slice *ret);
@@ -106,6 +109,10 @@ bool data_url_split(struct slice url, struct slice *ret_media_type, struct slice
 // A tool's arguments as they may stand raw in JSON: the text when it is a JSON object, else "{}" (empty) — SLICE_NONE when
 // it is neither (the model wrote no JSON).
 struct slice arguments_object(struct arena *a, struct slice arguments);
+// Sets has_images … has_remote_media from the parts, tool results included.
+void request_note_media(struct request *r);
+// For a writer of another dialect: a note for each member that was not modelled.
+void notes_unmodelled(struct arena *a, struct notes *n, const struct request *r);
 
 // Thinking levels ⇄ budgets: minimal 512, low 1024, medium 4096, high 16384 tokens, each level up to the middle.
 enum think think_of_budget(int64_t tokens);

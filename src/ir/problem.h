@@ -8,6 +8,7 @@
 struct problem {
     enum err err;
     struct slice message;    // for the client; empty: the row's text
+    struct slice detail;     // what an upstream said of itself, for the operator's eyes only
     struct slice param;      // path of the field at fault ("messages[2].content"), or empty
     struct slice code;       // an upstream's own code, carried between equal dialects ("context_length_exceeded")
     int status;              // an upstream's HTTP status, 0 if none

@@ -124,6 +124,8 @@ struct request {
     struct slice *fallback_models; // OpenRouter's `models`, in order
     size_t n_fallback_models;
     struct slice provider_prefs;   // OpenRouter's `provider`, raw JSON, absent if none
+    struct slice *unmodelled;      // names of members that only the source carries, at most LIMIT_DROPPED
+    size_t n_unmodelled;
     bool has_images, has_audio, has_documents, has_thinking, has_remote_media;
     struct json_doc doc;        // the tree it was read from; doc.src is the body. src.p NULL: erased or synthetic
 };

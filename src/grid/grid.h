@@ -68,6 +68,9 @@ struct target_live {
     _Atomic int64_t last_error_wall_us;
     _Atomic int last_err;              // enum err
     _Atomic int64_t not_before_ms;     // clock_mono_ms: a Retry-After is respected until then
+    // engine targets, written by the main thread
+    _Atomic int engine_pid, engine_restarts; // 0: not running
+    _Atomic int64_t engine_since_s, engine_expires_s, engine_memory_bytes; // 0: not loaded
     struct target_stats stats;
 };
 enum engine_state { ENGINE_OFF, ENGINE_STARTING, ENGINE_READY, ENGINE_FAILED };
@@ -83,6 +86,7 @@ struct target {
     bool caps_known;
     struct slice unix_path;   // engine: the child's socket
     struct target_live *live;
+    const char *alias_of;     // another name of that model ("smollm2"): lists leave it out; NULL: none
     int64_t size_bytes;       // engine: of the file
     struct slice family, quantization, parameter_size, digest; // from the GGUF, empty if unknown
     int64_t modified_s;
@@ -117,9 +121,9 @@ MUST_CHECK enum err grid_reload(struct grid *g, struct config *c, struct buf *pr
 void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx);
 
 // Loop thread. Wants the engine to serve t. True: it is ready now. False: reply(arg, err, detail) will be called on
-// loop l exactly once: ERR_OK, ERR_ENGINE (could not be served; detail says why), ERR_BUSY (too many wait),
-// ERR_TIMEOUT... Bounded by config engine.wait. Count live->in_flight yourself while using it: an idle model with
-// in_flight 0 may be unloaded after keep_alive.
+// loop l exactly once: ERR_OK, ERR_ENGINE (could not be served; detail says why), ERR_BUSY (too many wait, or not ready
+// within config engine.wait; loading goes on), ERR_DRAINING; only when nothing can be posted it is called before this
+// returns. Count live->in_flight before you ask and while using it: an idle model with in_flight 0 may be unloaded.
 bool engine_want(struct grid *g, const struct target *t, struct loop *l,
                  void (*reply)(void *arg, enum err e, const char *detail), void *arg);
 // Any thread: ask to unload (gridtie stop MODEL, keep_alive 0). false: not loaded.

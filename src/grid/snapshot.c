@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Snapshots: the immutable table of what there is, which loops read without a lock. The main thread makes a new one when
+// config or a discovery changes something; it goes when the last exchange that looked at it has ended. What changes
+// (struct target_live) is not in it but in a registry that all snapshots share, so that counters and the engine's state
+// survive a reload. Targets of open endpoints are made in the exchange's arena; they share one live row per endpoint, so
+// that a client's invented model names can't make us grow.
+#include "grid/snapshot.h"
+#include "base/mem.h"
+#include "grid/endpoint.h"
+
+#define SNAPSHOT_ARENA_BYTES (64u << 20) // a gateway's list has some hundred models of about 200 bytes
+
+struct live_entry {
+    struct live_entry *next;
+    char *name;
+    struct target_live live;
+};
+
+struct endpoint_entry {
+    struct endpoint_entry *next;
+    char *name;
+    struct endpoint_live live;
+};
+
+struct lives {
+    _Atomic unsigned refs;
+    struct live_entry *targets;
+    struct endpoint_entry *endpoints;
+};
+
+struct endpoint_face {
+    bool open;
+    struct target_live *any; // of an open endpoint: for whatever model
+    struct endpoint_live *live;
+};
+
+struct snapshot_box {
+    struct snapshot pub; // first: the public face is the box
+    struct arena arena;
+    struct lives *lives;
+    struct endpoint_face *faces; // as pub.endpoints
+    size_t max_targets, max_endpoints;
+};
+
+// ---- what lives on
+
+struct lives *lives_new(void) {
+    struct lives *l = mem_zalloc(sizeof *l);
+    if (l) atomic_init(&l->refs, 1);
+    return l;
+}
+
+struct lives *lives_ref(struct lives *l) {
+    atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
+    return l;
+}
+
+void lives_unref(struct lives *l) {
+    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1) return;
+    while (l->targets) {
+        struct live_entry *e = l->targets;
+        l->targets = e->next;
+        mem_free(e->name);
+        mem_free(e);
+    }
+    while (l->endpoints) {
+        struct endpoint_entry *e = l->endpoints;
+        l->endpoints = e->next;
+        mem_free(e->name);
+        mem_free(e);
+    }
+    mem_free(l);
+}
+
+struct target_live *lives_target(struct lives *l, const char *name) {
+    for (struct live_entry *e = l->targets; e; e = e->next)
+        if (strcmp(e->name, name) == 0) return &e->live;
+    struct live_entry *e = mem_zalloc(sizeof *e);
+    if (!e) return NULL;
+    e->name = mem_strdup(name);
+    if (!e->name) {
+        mem_free(e);
+        return NULL;
+    }
+    e->next = l->targets;
+    l->targets = e;
+    return &e->live;
+}
+
+struct endpoint_live *lives_endpoint(struct lives *l, const char *name) {
+    for (struct endpoint_entry *e = l->endpoints; e; e = e->next)
+        if (strcmp(e->name, name) == 0) return &e->live;
+    struct endpoint_entry *e = mem_zalloc(sizeof *e);
+    if (!e) return NULL;
+    e->name = mem_strdup(name);
+    if (!e->name) {
+        mem_free(e);
+        return NULL;
+    }
+    e->next = l->endpoints;
+    l->endpoints = e;
+    return &e->live;
+}
+
+// ---- making
+
+enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max_targets, size_t max_endpoints,
+                      struct snapshot **ret) {
+    struct snapshot_box *box = mem_zalloc(sizeof *box);
+    if (!box) return ERR_NO_MEMORY;
+    arena_init(&box->arena, SNAPSHOT_ARENA_BYTES, 4096);
+    atomic_init(&box->pub.refs, 1);
+    box->pub.id = id;
+    box->pub.config = config_ref(c);
+    box->lives = lives_ref(l);
+    box->max_targets = max_targets;
+    box->max_endpoints = max_endpoints;
+    box->pub.targets = arena_array(&box->arena, max_targets + 1, sizeof *box->pub.targets);
+    box->pub.endpoints = arena_array(&box->arena, max_endpoints + 1, sizeof(struct endpoint *));
+    box->faces = arena_array(&box->arena, max_endpoints + 1, sizeof *box->faces);
+    *ret = &box->pub;
+    if (box->pub.targets && box->pub.endpoints && box->faces) return ERR_OK;
+    snapshot_unref(&box->pub);
+    *ret = NULL;
+    return ERR_NO_MEMORY;
+}
+
+enum err snapshot_add_endpoint(struct snapshot *s, struct endpoint *e, bool open) {
+    struct snapshot_box *box = (struct snapshot_box *)s;
+    if (s->n_endpoints >= box->max_endpoints) return ERR_LIMIT;
+    struct endpoint_face *face = &box->faces[s->n_endpoints];
+    char *any = arena_printf(&box->arena, "%s/*", e->name);
+    face->open = open;
+    face->live = lives_endpoint(box->lives, e->name);
+    face->any = any ? lives_target(box->lives, any) : NULL;
+    if (!face->live || !face->any) return ERR_NO_MEMORY;
+    s->endpoints[s->n_endpoints++] = endpoint_ref(e);
+    return ERR_OK;
+}
+
+static void config_apply(const struct config *c, struct target *t) {
+    for (size_t i = 0; i < c->n_prices; i++) {
+        const struct config_price *p = &c->prices[i];
+        if (strcmp(p->name, t->name) != 0) continue;
+        t->price = (struct price){p->input, p->output, p->cache_read, p->cache_write};
+        if (p->context > 0) t->context = p->context;
+    }
+}
+
+// A machine of one's own costs nothing per token unless config says so.
+static struct price price_usual(enum zone z) {
+    return z <= ZONE_EDGE ? PRICE_FREE : PRICE_UNKNOWN;
+}
+
+struct target *snapshot_add_target(struct snapshot *s, struct endpoint *e, enum zone zone, struct slice model) {
+    struct snapshot_box *box = (struct snapshot_box *)s;
+    if (s->n_targets >= box->max_targets) return NULL;
+    struct target *t = &s->targets[s->n_targets];
+    *t = (struct target){.endpoint = e, .zone = zone, .price = price_usual(zone)};
+    t->name = arena_printf(&box->arena, "%s/%.*s", e->name, SLICE_FMT(model));
+    t->model = arena_copy(&box->arena, model);
+    t->live = t->name ? lives_target(box->lives, t->name) : NULL;
+    if (!t->live || !t->model.p) return NULL;
+    config_apply(s->config, t);
+    s->n_targets++;
+    return t;
+}
+
+struct arena *snapshot_arena(struct snapshot *s) {
+    return &((struct snapshot_box *)s)->arena;
+}
+
+const struct endpoint_live *snapshot_endpoint_live(const struct snapshot *s, size_t endpoint) {
+    return ((const struct snapshot_box *)s)->faces[endpoint].live;
+}
+
+bool snapshot_endpoint_open(const struct snapshot *s, size_t endpoint) {
+    return ((const struct snapshot_box *)s)->faces[endpoint].open;
+}
+
+// ---- reading
+
+struct snapshot *snapshot_ref(struct snapshot *s) {
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void snapshot_unref(struct snapshot *s) {
+    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
+    struct snapshot_box *box = (struct snapshot_box *)s;
+    for (size_t i = 0; i < s->n_endpoints; i++) endpoint_unref(s->endpoints[i]);
+    config_unref(s->config);
+    lives_unref(box->lives);
+    arena_done(&box->arena);
+    mem_free(box);
+}
+
+const struct target *snapshot_target(const struct snapshot *s, struct slice full_name) {
+    for (size_t i = 0; i < s->n_targets; i++)
+        if (slice_is(full_name, s->targets[i].name)) return &s->targets[i];
+    return NULL;
+}
+
+static bool model_is_cloud(const struct endpoint *e, struct slice model) {
+    return e->provider->dialect == DIALECT_OLLAMA && (slice_ends(model, ":cloud") || slice_ends(model, "-cloud"));
+}
+
+static const struct target *open_target(const struct snapshot *s, size_t at, struct slice full_name, struct arena *a) {
+    const struct snapshot_box *box = (const struct snapshot_box *)s;
+    struct endpoint *e = s->endpoints[at];
+    struct target *t = ARENA_NEW(a, struct target);
+    char *name = arena_cstr(a, full_name);
+    if (!t || !name) return NULL;
+    size_t cut = strlen(e->name) + 1;
+    *t = (struct target){.name = name, .model = slice_of(name + cut, full_name.n - cut), .endpoint = e, .zone = e->zone};
+    if (model_is_cloud(e, t->model)) t->zone = ZONE_CLOUD;
+    t->price = price_usual(t->zone);
+    t->live = box->faces[at].any;
+    config_apply(s->config, t);
+    return t;
+}
+
+const struct target *snapshot_open_target(const struct snapshot *s, struct slice full_name, struct arena *a) {
+    const struct snapshot_box *box = (const struct snapshot_box *)s;
+    for (size_t i = 0; i < s->n_endpoints; i++) {
+        struct slice name = slice_str(s->endpoints[i]->name);
+        bool here = full_name.n > name.n + 1 && full_name.p[name.n] == '/' && slice_eq(slice_first(full_name, name.n), name);
+        if (here) return box->faces[i].open ? open_target(s, i, full_name, a) : NULL;
+    }
+    return NULL;
+}

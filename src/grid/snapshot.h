@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GRID_SNAPSHOT_H
+#define GRID_SNAPSHOT_H
+// Making snapshots: main thread only, until the finished one is handed out. What anyone may do with one stands in grid.h.
+#include "grid/grid.h"
+
+// What changes about an endpoint; relaxed atomics.
+struct endpoint_live {
+    _Atomic int probes, probe_failures; // failures in a row
+    _Atomic int last_err, last_status;  // of the last probe that failed
+    _Atomic int64_t last_ok_us, last_error_us; // wall
+};
+
+// Everything that lives across snapshots, by name. Entries stay until the last reference goes.
+struct lives;
+struct lives *lives_new(void);
+struct lives *lives_ref(struct lives *l);
+void lives_unref(struct lives *l); // any thread; NULL is allowed
+// Main thread. NULL: no memory.
+struct target_live *lives_target(struct lives *l, const char *name);
+struct endpoint_live *lives_endpoint(struct lives *l, const char *name);
+
+// One reference, owned; room for so many rows. Takes references of config and lives.
+MUST_CHECK enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max_targets, size_t max_endpoints,
+                                 struct snapshot **ret);
+// open: it takes any model. Takes a reference.
+MUST_CHECK enum err snapshot_add_endpoint(struct snapshot *s, struct endpoint *e, bool open);
+// A row named "endpoint/model", with the price and limits that config gives for it. Borrowed; NULL: no memory or room.
+struct target *snapshot_add_target(struct snapshot *s, struct endpoint *e, enum zone zone, struct slice model);
+struct arena *snapshot_arena(struct snapshot *s); // of its strings
+const struct endpoint_live *snapshot_endpoint_live(const struct snapshot *s, size_t endpoint);
+bool snapshot_endpoint_open(const struct snapshot *s, size_t endpoint);
+
+#endif

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// One libuv loop with what every room needs of it: letters from other threads, frees after the turn, timers, work off the
+// loop. loop_post is the only thing here that another thread may call (and loop_stop, which posts).
+#include "net/loop.h"
+#include <pthread.h>
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+struct letter {
+    struct letter *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct mailbox {
+    pthread_mutex_t lock;
+    struct letter *first, **last;
+    size_t n;
+};
+
+static void deferred_run(struct loop *l) {
+    while (l->later) {
+        struct deferred *d = l->later; // newest first: turn the list round, so that order is kept
+        l->later = NULL;
+        struct deferred *ordered = NULL;
+        while (d) {
+            struct deferred *next = d->next;
+            d->next = ordered;
+            ordered = d;
+            d = next;
+        }
+        while (ordered) {
+            struct deferred *next = ordered->next;
+            ordered->fn(ordered);
+            ordered = next;
+        }
+    }
+}
+
+static void on_check(uv_check_t *h) {
+    struct loop *l = h->data;
+    deferred_run(l);
+    if (!l->later) (void)uv_idle_stop(&l->idle_);
+    l->now_ms = clock_mono_ms();
+}
+
+static void on_idle(uv_idle_t *h) {
+    (void)h; // only keeps the poll from waiting while frees are due
+}
+
+static struct letter *letters_take(struct mailbox *m) {
+    (void)pthread_mutex_lock(&m->lock);
+    struct letter *first = m->first;
+    m->first = NULL;
+    m->last = &m->first;
+    m->n = 0;
+    (void)pthread_mutex_unlock(&m->lock);
+    return first;
+}
+
+static void on_async(uv_async_t *h) {
+    struct loop *l = h->data;
+    for (struct letter *letter = letters_take(l->mail); letter;) {
+        struct letter *next = letter->next;
+        letter->fn(letter->arg);
+        mem_free(letter);
+        letter = next;
+    }
+}
+
+enum err loop_init(struct loop *l, unsigned index) {
+    *l = (struct loop){.index = index};
+    l->mail = mem_zalloc(sizeof *l->mail);
+    l->read_buf = mem_alloc(LOOP_READ_BYTES);
+    if (!l->mail || !l->read_buf || uv_loop_init(&l->uv) != 0) {
+        mem_free(l->mail);
+        mem_free(l->read_buf);
+        return ERR_NO_MEMORY;
+    }
+    (void)pthread_mutex_init(&l->mail->lock, NULL);
+    l->mail->last = &l->mail->first;
+    (void)uv_async_init(&l->uv, &l->async_, on_async);
+    (void)uv_check_init(&l->uv, &l->check_);
+    (void)uv_idle_init(&l->uv, &l->idle_);
+    l->async_.data = l->check_.data = l->idle_.data = l;
+    (void)uv_check_start(&l->check_, on_check);
+    uv_unref((uv_handle_t *)&l->check_);
+    l->now_ms = clock_mono_ms();
+    return ERR_OK;
+}
+
+void loop_run(struct loop *l) {
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+static void stop_letter(void *arg) {
+    uv_stop(&((struct loop *)arg)->uv);
+}
+
+void loop_stop(struct loop *l) {
+    if (loop_post(l, stop_letter, l) != ERR_OK) uv_stop(&l->uv);
+}
+
+static void close_all(uv_handle_t *h, void *arg) {
+    (void)arg;
+    if (!uv_is_closing(h)) uv_close(h, NULL);
+}
+
+void loop_done(struct loop *l) {
+    deferred_run(l);
+    uv_walk(&l->uv, close_all, NULL);
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    deferred_run(l);
+    (void)uv_loop_close(&l->uv);
+    for (struct letter *letter = letters_take(l->mail); letter;) {
+        struct letter *next = letter->next;
+        mem_free(letter);
+        letter = next;
+    }
+    (void)pthread_mutex_destroy(&l->mail->lock);
+    mem_free(l->mail);
+    mem_free(l->read_buf);
+}
+
+enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg) {
+    struct letter *letter = mem_alloc(sizeof *letter);
+    if (!letter) return ERR_NO_MEMORY;
+    *letter = (struct letter){NULL, fn, arg};
+    (void)pthread_mutex_lock(&l->mail->lock);
+    bool full = l->mail->n >= LIMIT_MAILBOX;
+    if (!full) {
+        *l->mail->last = letter;
+        l->mail->last = &letter->next;
+        l->mail->n++;
+    }
+    (void)pthread_mutex_unlock(&l->mail->lock);
+    if (full) {
+        mem_free(letter);
+        return ERR_LIMIT;
+    }
+    (void)uv_async_send(&l->async_);
+    return ERR_OK;
+}
+
+void loop_defer(struct loop *l, struct deferred *d, void (*fn)(struct deferred *)) {
+    *d = (struct deferred){l->later, fn};
+    l->later = d;
+    if (!uv_is_active((uv_handle_t *)&l->idle_)) (void)uv_idle_start(&l->idle_, on_idle);
+}
+
+// ---- timers
+
+static void on_timer(uv_timer_t *h) {
+    struct timer *t = h->data;
+    t->fn(t);
+}
+
+void timer_init(struct timer *t, struct loop *l, void (*fn)(struct timer *), void *arg) {
+    t->fn = fn;
+    t->arg = arg;
+    t->ready_ = true;
+    (void)uv_timer_init(&l->uv, &t->uv);
+    t->uv.data = t;
+}
+
+void timer_start(struct timer *t, uint64_t after_ms) {
+    (void)uv_timer_start(&t->uv, on_timer, after_ms, 0);
+}
+
+void timer_stop(struct timer *t) {
+    (void)uv_timer_stop(&t->uv);
+}
+
+
+static void on_timer_closed(uv_handle_t *h) {
+    struct timer *t = h->data;
+    void (*closed)(void *) = (void (*)(void *))(uintptr_t)t->fn;
+    if (closed) closed(t->arg);
+}
+
+void timer_close(struct timer *t, void (*closed)(void *arg)) {
+    t->fn = (void (*)(struct timer *))(uintptr_t)closed; // it never fires again, so the slot serves the closing
+    t->ready_ = false;
+    uv_close((uv_handle_t *)&t->uv, on_timer_closed);
+}
+
+// ---- off the loop
+
+struct offload {
+    uv_work_t uv;
+    void (*work)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void offload_work(uv_work_t *w) {
+    struct offload *o = w->data;
+    o->work(o->arg);
+}
+
+static void offload_done(uv_work_t *w, int status) {
+    struct offload *o = w->data;
+    (void)status;
+    o->done(o->arg);
+    mem_free(o);
+}
+
+enum err loop_offload(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg) {
+    struct offload *o = mem_alloc(sizeof *o);
+    if (!o) return ERR_NO_MEMORY;
+    *o = (struct offload){.work = work, .done = done, .arg = arg};
+    o->uv.data = o;
+    if (uv_queue_work(&l->uv, &o->uv, offload_work, offload_done) == 0) return ERR_OK;
+    mem_free(o);
+    return ERR_LIMIT;
+}

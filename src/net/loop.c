@@ -41,7 +41,8 @@ static void deferred_run(struct loop *l) {
 static void on_check(uv_check_t *h) {
     struct loop *l = h->data;
     deferred_run(l);
-    if (!l->later) (void)uv_idle_stop(&l->idle_);
+    if (!l->later)
+        (void)uv_idle_stop(&l->idle_);
     l->now_ms = clock_mono_ms();
 }
 
@@ -99,12 +100,14 @@ static void stop_letter(void *arg) {
 }
 
 void loop_stop(struct loop *l) {
-    if (loop_post(l, stop_letter, l) != ERR_OK) uv_stop(&l->uv);
+    if (loop_post(l, stop_letter, l) != ERR_OK)
+        uv_stop(&l->uv);
 }
 
 static void close_all(uv_handle_t *h, void *arg) {
     (void)arg;
-    if (!uv_is_closing(h)) uv_close(h, NULL);
+    if (!uv_is_closing(h))
+        uv_close(h, NULL);
 }
 
 void loop_done(struct loop *l) {
@@ -125,7 +128,8 @@ void loop_done(struct loop *l) {
 
 enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg) {
     struct letter *letter = mem_alloc(sizeof *letter);
-    if (!letter) return ERR_NO_MEMORY;
+    if (!letter)
+        return ERR_NO_MEMORY;
     *letter = (struct letter){NULL, fn, arg};
     (void)pthread_mutex_lock(&l->mail->lock);
     bool full = l->mail->n >= LIMIT_MAILBOX;
@@ -146,7 +150,8 @@ enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg) {
 void loop_defer(struct loop *l, struct deferred *d, void (*fn)(struct deferred *)) {
     *d = (struct deferred){l->later, fn};
     l->later = d;
-    if (!uv_is_active((uv_handle_t *)&l->idle_)) (void)uv_idle_start(&l->idle_, on_idle);
+    if (!uv_is_active((uv_handle_t *)&l->idle_))
+        (void)uv_idle_start(&l->idle_, on_idle);
 }
 
 // ---- timers
@@ -172,11 +177,11 @@ void timer_stop(struct timer *t) {
     (void)uv_timer_stop(&t->uv);
 }
 
-
 static void on_timer_closed(uv_handle_t *h) {
     struct timer *t = h->data;
     void (*closed)(void *) = (void (*)(void *))(uintptr_t)t->fn;
-    if (closed) closed(t->arg);
+    if (closed)
+        closed(t->arg);
 }
 
 void timer_close(struct timer *t, void (*closed)(void *arg)) {
@@ -208,10 +213,12 @@ static void offload_done(uv_work_t *w, int status) {
 
 enum err loop_offload(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg) {
     struct offload *o = mem_alloc(sizeof *o);
-    if (!o) return ERR_NO_MEMORY;
+    if (!o)
+        return ERR_NO_MEMORY;
     *o = (struct offload){.work = work, .done = done, .arg = arg};
     o->uv.data = o;
-    if (uv_queue_work(&l->uv, &o->uv, offload_work, offload_done) == 0) return ERR_OK;
+    if (uv_queue_work(&l->uv, &o->uv, offload_work, offload_done) == 0)
+        return ERR_OK;
     mem_free(o);
     return ERR_LIMIT;
 }

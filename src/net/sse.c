@@ -25,8 +25,10 @@ static bool line_end(struct slice s, size_t from, bool final, size_t *ret_end, s
             *ret_next = i + 1;
             return true;
         }
-        if (s.p[i] != '\r') continue;
-        if (i + 1 == s.n && !final) return false;
+        if (s.p[i] != '\r')
+            continue;
+        if (i + 1 == s.n && !final)
+            return false;
         *ret_end = i;
         *ret_next = i + 1 < s.n && s.p[i + 1] == '\n' ? i + 2 : i + 1;
         return true;
@@ -42,7 +44,8 @@ static size_t frame_length(const struct frame_reader *r, struct slice s, bool fi
         return at == SIZE_MAX ? 0 : at + 1;
     }
     for (size_t from = 0; line_end(s, from, final, &end, &next); from = next)
-        if (end == from) return next;
+        if (end == from)
+            return next;
     return 0;
 }
 
@@ -73,12 +76,16 @@ static enum err event_parse(struct frame_reader *r, struct slice raw, struct fra
     for (; from < raw.n && line_end(raw, from, true, &end, &next); from = next) {
         struct slice line = slice_of(raw.p + from, end - from);
         size_t colon = slice_find(line, ':');
-        if (line.n == 0 || colon == 0) continue;
+        if (line.n == 0 || colon == 0)
+            continue;
         struct slice name = slice_first(line, colon), value = colon == SIZE_MAX ? SLICE_NONE : field_value(line, colon);
-        if (slice_is(name, "event")) f->event = value;
-        if (!slice_is(name, "data")) continue;
+        if (slice_is(name, "event"))
+            f->event = value;
+        if (!slice_is(name, "data"))
+            continue;
         enum err e = data_line(r, f, n_data++, value);
-        if (e) return e;
+        if (e)
+            return e;
     }
     f->comment = n_data == 0;
     return ERR_OK;
@@ -99,7 +106,8 @@ static enum err frames_of(struct frame_reader *r, struct slice *s, bool final, e
     size_t n;
     while (s->n && (n = frame_length(r, *s, final)) > 0) {
         enum err e = frame_emit(r, slice_first(*s, n), emit, ctx);
-        if (e) return e;
+        if (e)
+            return e;
         *s = slice_of(s->p + n, s->n - n);
     }
     return ERR_OK;
@@ -109,12 +117,14 @@ enum err frame_feed(struct frame_reader *r, struct slice bytes, emit_fn *emit, v
     struct slice s = bytes;
     if (r->pending.len) {
         buf_append(&r->pending, bytes);
-        if (r->pending.failed) return ERR_TOO_LARGE;
+        if (r->pending.failed)
+            return ERR_TOO_LARGE;
         s = buf_slice(&r->pending);
     }
     size_t all = s.n;
     enum err e = frames_of(r, &s, false, emit, ctx);
-    if (e) return e;
+    if (e)
+        return e;
     if (r->pending.len) {
         buf_consume(&r->pending, all - s.n);
     } else if (s.n) {

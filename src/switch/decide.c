@@ -111,8 +111,6 @@ static bool name_add(struct candidates *c, struct slice name, const char *how, s
     return found;
 }
 
-const struct config_route *config_route_named(const struct config *c, struct slice name);
-
 static bool model_add(struct candidates *c, struct slice name) {
     const struct config_route *route = config_route_named(c->x->snap->config, name);
     if (!route)

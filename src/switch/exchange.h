@@ -125,6 +125,9 @@ enum step_result step_forward(struct exchange *x);
 enum step_result step_relay(struct exchange *x);
 void step_settle(struct exchange *x);
 
+// A route by name; NULL. (label.c)
+const struct config_route *config_route_named(const struct config *c, struct slice name);
+
 // Sets x->problem and returns STEP_FAIL. message may be NULL: the row's text.
 enum step_result exchange_refuse(struct exchange *x, enum err e, const char *message);
 

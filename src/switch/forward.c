@@ -5,6 +5,7 @@
 #include "switch/attempt.h"
 #include <stdio.h>
 #include "base/clock.h"
+#include "base/mem.h"
 #include "switch/permit.h"
 #include "switch/reply.h"
 #include "switch/worker.h"

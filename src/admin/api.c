@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon's own API under /gridtie/v1, and /healthz, /metrics, /. Questions to the ledger run off the loop; a client
+// that leaves meanwhile only loses its answer. Answers are JSON; errors have the OpenAI shape.
+#include "admin/api.h"
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "switch/sink.h"
+#include "version.h"
+
+void api_respond_json(struct conn *c, int status, const struct buf *body) {
+    conn_respond(c, status, "application/json", NULL, buf_slice(body));
+}
+
+void api_respond_error(struct conn *c, struct slice path, enum err e, const char *message) {
+    struct buf out = BUF_INIT(16384);
+    struct problem p = PROBLEM(e);
+    int status = err_row(e)->status;
+    p.message = slice_str(message);
+    dialect_for_error(path)->write_error(&p, SLICE_NONE, &out, &status);
+    api_respond_json(c, status, &out);
+    buf_done(&out);
+}
+
+// ---- questions to the ledger
+
+enum question { ASK_WHY, ASK_LOG, ASK_TOTALS };
+
+struct call {
+    struct guest guest; // first
+    struct conn *conn;  // NULL: the client is gone
+    struct ledger *ledger;
+    enum question question;
+    struct log_filter filter;
+    char id[64], model[256], target[256], status[16];
+    struct buf out;
+    enum err err;
+};
+
+static void call_gone(struct guest *g) {
+    ((struct call *)(void *)g)->conn = NULL;
+}
+
+static void call_work(void *arg) {
+    struct call *k = arg;
+    switch (k->question) {
+    case ASK_WHY:
+        k->err = ledger_why(k->ledger, slice_str(k->id), &k->out);
+        break;
+    case ASK_LOG:
+        k->err = ledger_log(k->ledger, &k->filter, &k->out);
+        break;
+    case ASK_TOTALS:
+        k->err = ledger_totals(k->ledger, &k->out);
+        break;
+    }
+}
+
+static void call_done(void *arg) {
+    struct call *k = arg;
+    if (k->conn)
+        conn_set_user(k->conn, NULL);
+    if (k->conn && k->err)
+        api_respond_error(k->conn, SLICE("/gridtie"), k->err,
+                          k->err == ERR_NOT_FOUND ? "no request of that id is recorded" : NULL);
+    else if (k->conn)
+        api_respond_json(k->conn, 200, &k->out);
+    buf_done(&k->out);
+    mem_free(k);
+}
+
+static struct call *call_new(struct shift *s, struct conn *c, enum question q) {
+    struct call *k = mem_zalloc(sizeof *k);
+    if (!k)
+        return NULL;
+    k->guest.gone = call_gone;
+    k->conn = c;
+    k->ledger = s->d->ledger;
+    k->question = q;
+    k->filter.limit = 50;
+    buf_init(&k->out, 64u << 20);
+    return k;
+}
+
+static void call_start(struct shift *s, struct conn *c, struct call *k) {
+    if (!k) {
+        api_respond_error(c, SLICE("/gridtie"), ERR_NO_MEMORY, NULL);
+        return;
+    }
+    conn_set_user(c, &k->guest);
+    if (loop_offload(&s->worker.loop, call_work, call_done, k) == ERR_OK)
+        return;
+    conn_set_user(c, NULL);
+    mem_free(k);
+    api_respond_error(c, SLICE("/gridtie"), ERR_BUSY, NULL);
+}
+
+// ---- query strings
+
+static int hex_digit(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+static struct slice query_get(struct slice query, const char *name, char *to, size_t room) {
+    while (query.n) {
+        struct slice value = slice_split(&query, '&'), key = slice_split(&value, '=');
+        if (!slice_is(key, name))
+            continue;
+        size_t n = 0;
+        for (size_t i = 0; i < value.n && n < room; i++) {
+            bool coded = value.p[i] == '%' && i + 2 < value.n + 0 && hex_digit(value.p[i + 1]) >= 0 &&
+                         hex_digit(value.p[i + 2]) >= 0;
+            to[n++] = coded ? (char)(hex_digit(value.p[i + 1]) * 16 + hex_digit(value.p[i + 2])) : value.p[i];
+            if (coded)
+                i += 2;
+        }
+        return slice_of(to, n);
+    }
+    return SLICE_NONE;
+}
+
+static void serve_why(struct shift *s, struct conn *c, struct slice id) {
+    struct call *k = call_new(s, c, ASK_WHY);
+    if (k && id.n < sizeof k->id)
+        memcpy(k->id, id.p, id.n);
+    call_start(s, c, k);
+}
+
+static void serve_log(struct shift *s, struct conn *c, struct slice query) {
+    struct call *k = call_new(s, c, ASK_LOG);
+    char number[24];
+    uint64_t v;
+    if (k) {
+        if (slice_u64(query_get(query, "limit", number, sizeof number), &v) && v <= 1000)
+            k->filter.limit = (int64_t)v;
+        if (slice_u64(query_get(query, "since", number, sizeof number), &v) && v < INT64_MAX / 1000000)
+            k->filter.since_us = (int64_t)v * 1000000;
+        k->filter.model = query_get(query, "model", k->model, sizeof k->model);
+        k->filter.target = query_get(query, "target", k->target, sizeof k->target);
+        k->filter.status = query_get(query, "status", k->status, sizeof k->status);
+    }
+    call_start(s, c, k);
+}
+
+// ---- state of the daemon
+
+static void serve_status(struct shift *s, struct conn *c) {
+    struct buf out = BUF_INIT(65536);
+    struct json_writer w = JSON_WRITER(&out);
+    struct daemon *d = s->d;
+    unsigned live = 0;
+    for (unsigned i = 0; i < d->n_shifts; i++)
+        live += atomic_load_explicit(&d->shifts[i].worker.n_live, memory_order_relaxed);
+    json_obj(&w);
+    json_kv_cstr(&w, "version", GRIDTIE_VERSION);
+    json_kv_int(&w, "pid", getpid());
+    json_kv_int(&w, "uptime_s", clock_wall_s() - d->start_wall_s);
+    json_kv_raw(&w, "listen", buf_slice(&d->listening));
+    json_kv_int(&w, "loops", d->n_shifts);
+    json_kv_cstr(&w, "config", d->config_path);
+    json_kv_int(&w, "targets", (int64_t)s->worker.snap->n_targets);
+    json_kv_int(&w, "in_flight", live);
+    json_kv_bool(&w, "draining", s->worker.draining);
+    json_obj_end(&w);
+    api_respond_json(c, 200, &out);
+    buf_done(&out);
+}
+
+static void serve_grid(struct shift *s, struct conn *c, void (*write)(struct grid *, struct buf *)) {
+    struct buf out = BUF_INIT(16u << 20);
+    write(s->worker.grid, &out);
+    api_respond_json(c, 200, &out);
+    buf_done(&out);
+}
+
+static void price_write(struct json_writer *w, const struct price *p) {
+    json_key(w, "price_picousd_per_token");
+    if (!price_known(p)) {
+        json_put_null(w);
+        return;
+    }
+    json_obj(w);
+    json_kv_int(w, "input", p->input);
+    json_kv_int(w, "output", p->output);
+    json_obj_end(w);
+}
+
+static void serve_models(struct shift *s, struct conn *c) {
+    static const char *const states[] = {"off", "starting", "ready", "failed"};
+    struct buf out = BUF_INIT(16u << 20);
+    struct json_writer w = JSON_WRITER(&out);
+    json_obj(&w);
+    json_key(&w, "models");
+    json_arr(&w);
+    for (size_t i = 0; i < s->worker.snap->n_targets; i++) {
+        const struct target *t = &s->worker.snap->targets[i];
+        json_obj(&w);
+        json_kv_cstr(&w, "name", t->name);
+        json_kv_str(&w, "model", t->model);
+        json_kv_cstr(&w, "endpoint", t->endpoint->name);
+        json_kv_cstr(&w, "zone", zone_name(t->zone));
+        json_kv_int(&w, "context", t->context);
+        price_write(&w, &t->price);
+        if (t->endpoint->engine)
+            json_kv_cstr(&w, "state", states[atomic_load_explicit(&t->live->engine_state, memory_order_relaxed) & 3]);
+        json_kv_int(&w, "size_bytes", t->size_bytes);
+        json_kv_str(&w, "quantization", t->quantization);
+        json_obj_end(&w);
+    }
+    json_arr_end(&w);
+    json_obj_end(&w);
+    api_respond_json(c, 200, &out);
+    buf_done(&out);
+}
+
+// ---- things that the main thread does
+
+struct order {
+    struct daemon *d;
+    struct shift *s;
+    struct guest guest;
+    struct conn *conn;
+    struct buf problems;
+    bool ok;
+};
+
+static void order_gone(struct guest *g) {
+    ((struct order *)(void *)((char *)g - offsetof(struct order, guest)))->conn = NULL;
+}
+
+static void reload_answer(void *arg) {
+    struct order *o = arg;
+    if (o->conn)
+        conn_set_user(o->conn, NULL);
+    if (o->conn && o->ok)
+        conn_respond(o->conn, 200, "application/json", NULL, SLICE("{\"reloaded\":true}"));
+    else if (o->conn)
+        api_respond_error(o->conn, SLICE("/gridtie"), ERR_BAD_FIELD, buf_cstr(&o->problems));
+    buf_done(&o->problems);
+    mem_free(o);
+}
+
+static void reload_on_main(void *arg) {
+    struct order *o = arg;
+    o->ok = daemon_reload(o->d, &o->problems);
+    if (loop_post(&o->s->worker.loop, reload_answer, o) == ERR_OK)
+        return;
+    buf_done(&o->problems); // the loop is gone, and the connection with it
+    mem_free(o);
+}
+
+static void serve_reload(struct shift *s, struct conn *c) {
+    struct order *o = mem_zalloc(sizeof *o);
+    if (o) {
+        *o = (struct order){.d = s->d, .s = s, .guest = {order_gone, NULL}, .conn = c, .problems = BUF_INIT(65536)};
+        conn_set_user(c, &o->guest);
+        if (loop_post(&s->d->main, reload_on_main, o) == ERR_OK)
+            return;
+        conn_set_user(c, NULL);
+        mem_free(o);
+    }
+    api_respond_error(c, SLICE("/gridtie"), ERR_NO_MEMORY, NULL);
+}
+
+static void serve_stop(struct shift *s, struct conn *c) {
+    conn_respond(c, 200, "application/json", NULL, SLICE("{\"stopping\":true}"));
+    daemon_stop(s->d);
+}
+
+static void serve_unload(struct shift *s, struct conn *c, const struct http_request *r) {
+    struct arena a;
+    struct json_doc doc;
+    struct json_error why;
+    arena_init(&a, 1 << 20, 0);
+    struct slice model = SLICE_NONE;
+    if (json_read(&a, r->body, &doc, &why) == ERR_OK)
+        model = json_get_str(yyjson_doc_get_root(doc.doc), "model");
+    if (!model.n)
+        api_respond_error(c, r->path, ERR_MISSING_FIELD, "model: expected the name of a loaded model");
+    else if (engine_unload(s->worker.grid, model))
+        conn_respond(c, 200, "application/json", NULL, SLICE("{\"unloaded\":true}"));
+    else
+        api_respond_error(c, r->path, ERR_NOT_FOUND, "that model is not loaded (see: gridtie ps)");
+    arena_done(&a);
+}
+
+static void serve_metrics(struct shift *s, struct conn *c) {
+    struct buf out = BUF_INIT(64u << 20);
+    metrics_write(s, &out);
+    conn_respond(c, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, buf_slice(&out));
+    buf_done(&out);
+}
+
+static bool serve_get(struct shift *s, struct conn *c, const struct http_request *r) {
+    struct slice p = r->path;
+    if (slice_is(p, "/healthz"))
+        conn_respond(c, s->worker.draining ? 503 : 200, "text/plain", NULL,
+                     s->worker.draining ? SLICE("draining\n") : SLICE("ok\n"));
+    else if (slice_is(p, "/"))
+        conn_respond(c, 200, "text/plain; charset=utf-8", NULL,
+                     SLICE("Ollama is running")); // what Ollama's clients look for
+    else if (slice_is(p, "/metrics"))
+        serve_metrics(s, c);
+    else if (slice_is(p, "/gridtie/v1/status"))
+        serve_status(s, c);
+    else if (slice_is(p, "/gridtie/v1/ps"))
+        serve_grid(s, c, grid_ps_json);
+    else if (slice_is(p, "/gridtie/v1/endpoints"))
+        serve_grid(s, c, grid_endpoints_json);
+    else if (slice_is(p, "/gridtie/v1/models"))
+        serve_models(s, c);
+    else if (slice_is(p, "/gridtie/v1/log"))
+        serve_log(s, c, r->query);
+    else if (slice_is(p, "/gridtie/v1/totals"))
+        call_start(s, c, call_new(s, c, ASK_TOTALS));
+    else if (slice_starts(p, "/gridtie/v1/why/"))
+        serve_why(s, c, slice_from(p, sizeof "/gridtie/v1/why/" - 1));
+    else
+        return false;
+    return true;
+}
+
+static bool serve_post(struct shift *s, struct conn *c, const struct http_request *r) {
+    if (slice_is(r->path, "/gridtie/v1/reload"))
+        serve_reload(s, c);
+    else if (slice_is(r->path, "/gridtie/v1/stop"))
+        serve_stop(s, c);
+    else if (slice_is(r->path, "/gridtie/v1/unload"))
+        serve_unload(s, c, r);
+    else
+        return false;
+    return true;
+}
+
+bool api_serve(struct shift *s, struct conn *c, const struct http_request *r) {
+    bool get = slice_is(r->method, "GET") || slice_is(r->method, "HEAD");
+    if (get && serve_get(s, c, r))
+        return true;
+    if (slice_is(r->method, "POST") && serve_post(s, c, r))
+        return true;
+    return lists_serve(s, c, r);
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ADMIN_API_H
+#define ADMIN_API_H
+#include "admin/daemon.h"
+#include "net/server.h"
+
+// The daemon's own addresses and the lists that clients ask for: /gridtie/v1/*, /metrics, /healthz, /, /v1/models,
+// /api/tags … False: none of them; nothing was answered.
+bool api_serve(struct shift *s, struct conn *c, const struct http_request *r);
+
+// --- metrics.c: Prometheus text format 0.0.4
+void metrics_write(struct shift *s, struct buf *out);
+
+// --- lists.c: model lists in the dialects' shapes
+bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r);
+
+void api_respond_json(struct conn *c, int status, const struct buf *body);
+void api_respond_error(struct conn *c, struct slice path, enum err e, const char *message);
+
+#endif

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The front door: an address that a dialect serves becomes an exchange, one of ours an API call, anything else an error in
+// the shape that the address suggests. The credential is checked when the head is there, before a body is taken in.
+#include "admin/api.h"
+#include "admin/daemon.h"
+#include "switch/admit.h"
+#include "switch/exchange.h"
+
+static struct shift *shift_of(void *ctx) {
+    return ctx;
+}
+
+static void error_of_path(struct slice path, enum err e, const char *message, struct buf *out, int *ret_status) {
+    struct problem p = PROBLEM(e);
+    p.message = slice_str(message);
+    *ret_status = err_row(e)->status;
+    dialect_for_error(path)->write_error(&p, SLICE_NONE, out, ret_status);
+}
+
+static void respond_error(struct conn *c, struct slice path, enum err e, const char *message) {
+    struct buf out = BUF_INIT(4096);
+    int status;
+    error_of_path(path, e, message, &out, &status);
+    conn_respond(c, status, "application/json", NULL, buf_slice(&out));
+    buf_done(&out);
+}
+
+static bool address_is_open(struct slice path) {
+    return slice_is(path, "/healthz") || slice_is(path, "/");
+}
+
+// A web page of another site can send simple requests to loopback without CORS being asked. Its Origin gives it away.
+static bool origin_is_foreign(const struct config *c, const struct headers *h) {
+    struct slice origin = headers_get(h, "origin"), host = headers_get(h, "host");
+    if (!origin.p || !slice_starts(origin, "http") || c->n_cors > 0)
+        return false;
+    struct slice rest = slice_from(origin, slice_starts(origin, "https://") ? 8 : 7);
+    if (slice_eq_nocase(rest, host))
+        return false;
+    return !slice_starts(rest, "localhost") && !slice_starts(rest, "127.0.0.1") && !slice_starts(rest, "[::1]");
+}
+
+static int front_head(void *ctx, struct conn *c, const struct http_request *r, struct slice *ret_body) {
+    const struct config *config = shift_of(ctx)->worker.snap->config;
+    const struct config_key *key;
+    (void)c;
+    (void)ret_body;
+    if (origin_is_foreign(config, &r->headers))
+        return 403;
+    if (address_is_open(r->path))
+        return 0;
+    return admit_credential(config, &r->headers, r->loopback, &key) ? 401 : 0;
+}
+
+static void front_request(void *ctx, struct conn *c, const struct http_request *r) {
+    struct worker *w = &shift_of(ctx)->worker;
+    enum op op = OP_CHAT;
+    bool known = false;
+    const struct dialect *d = dialect_for(r->method, r->path, &op, &known);
+    if (d) {
+        struct arrival in = {d, op, r->body, &r->headers, r->loopback, r->start_us};
+        struct sink sink = sink_of_conn(c);
+        exchange_start(w, &in, &sink);
+        return;
+    }
+    if (api_serve(shift_of(ctx), c, r))
+        return;
+    respond_error(c, r->path, known ? ERR_METHOD : ERR_NOT_FOUND, NULL);
+}
+
+static void front_credit(void *ctx, struct conn *c, void *user) {
+    struct guest *g = user;
+    (void)ctx;
+    (void)c;
+    if (g && g->credit)
+        g->credit(g);
+}
+
+static void front_gone(void *ctx, struct conn *c, void *user) {
+    struct guest *g = user;
+    (void)ctx;
+    (void)c;
+    if (g)
+        g->gone(g);
+}
+
+static enum err err_of_status(int status) {
+    switch (status) {
+    case 401:
+        return ERR_UNAUTHORIZED;
+    case 403:
+        return ERR_FORBIDDEN;
+    case 408:
+        return ERR_TIMEOUT_CLIENT;
+    case 413:
+        return ERR_TOO_LARGE;
+    case 431:
+        return ERR_HEADERS_TOO_LARGE;
+    default:
+        return status >= 500 ? ERR_INTERNAL : ERR_BAD_REQUEST;
+    }
+}
+
+static void front_error_body(void *ctx, struct slice path, int status, const char *text, struct buf *out) {
+    int ignored;
+    (void)ctx;
+    error_of_path(path, err_of_status(status), text, out, &ignored);
+}
+
+const struct server_hooks front_hooks = {.on_head = front_head,
+                                         .on_request = front_request,
+                                         .on_credit = front_credit,
+                                         .on_gone = front_gone,
+                                         .error_body = front_error_body};

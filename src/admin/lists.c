@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// The lists that clients ask for before they talk: models in OpenAI's and Anthropic's shape, Ollama's tags, ps, show and
+// version. Written from the worker's snapshot; routes stand in the lists like models, since a client may name them.
+#include <ctype.h>
+#include "admin/api.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+#define OLLAMA_VERSION "0.12.0" // what Ollama's clients compare features with
+
+static bool is_anthropic(const struct http_request *r) {
+    return headers_get(&r->headers, "anthropic-version").p != NULL;
+}
+
+// The name as a list shows it: local models as Ollama's users know them, others endpoint/model.
+static struct slice list_name(const struct target *t) {
+    return t->endpoint->engine ? t->model : slice_str(t->name);
+}
+
+static void openai_model(struct json_writer *w, struct slice name, const char *owner, const struct target *t) {
+    json_obj(w);
+    json_kv_str(w, "id", name);
+    json_kv_cstr(w, "object", "model");
+    json_kv_int(w, "created", t ? t->modified_s : 0);
+    json_kv_cstr(w, "owned_by", owner);
+    if (t) {
+        json_kv_cstr(w, "zone", zone_name(t->zone));
+        if (t->context)
+            json_kv_int(w, "context_length", t->context);
+    }
+    json_obj_end(w);
+}
+
+static void rfc3339_put(struct json_writer *w, const char *key, int64_t wall_s) {
+    struct buf text = BUF_INIT(64);
+    clock_append_rfc3339(&text, wall_s * 1000000);
+    json_kv_str(w, key, buf_slice(&text));
+    buf_done(&text);
+}
+
+static void anthropic_model(struct json_writer *w, struct slice name, const char *owner, const struct target *t) {
+    (void)owner;
+    json_obj(w);
+    json_kv_cstr(w, "type", "model");
+    json_kv_str(w, "id", name);
+    json_kv_str(w, "display_name", name);
+    rfc3339_put(w, "created_at", t ? t->modified_s : 0);
+    json_obj_end(w);
+}
+
+typedef void model_fn(struct json_writer *w, struct slice name, const char *owner, const struct target *t);
+
+static void each_model(const struct snapshot *s, struct json_writer *w, model_fn *write) {
+    for (size_t i = 0; i < s->n_targets; i++)
+        write(w, list_name(&s->targets[i]), s->targets[i].endpoint->name, &s->targets[i]);
+    for (size_t i = 0; i < s->config->n_routes; i++)
+        write(w, slice_str(s->config->routes[i].name), "route", NULL);
+}
+
+static void serve_models(const struct snapshot *s, struct conn *c, bool anthropic) {
+    struct buf out = BUF_INIT(16u << 20);
+    struct json_writer w = JSON_WRITER(&out);
+    json_obj(&w);
+    if (!anthropic)
+        json_kv_cstr(&w, "object", "list");
+    json_key(&w, "data");
+    json_arr(&w);
+    each_model(s, &w, anthropic ? anthropic_model : openai_model);
+    json_arr_end(&w);
+    if (anthropic) {
+        size_t n = s->n_targets, r = s->config->n_routes;
+        json_kv_bool(&w, "has_more", false);
+        json_key(&w, "first_id");
+        n   ? json_put_str(&w, list_name(&s->targets[0]))
+        : r ? json_put_cstr(&w, s->config->routes[0].name)
+            : json_put_null(&w);
+        json_key(&w, "last_id");
+        r   ? json_put_cstr(&w, s->config->routes[r - 1].name)
+        : n ? json_put_str(&w, list_name(&s->targets[n - 1]))
+            : json_put_null(&w);
+    }
+    json_obj_end(&w);
+    api_respond_json(c, 200, &out);
+    buf_done(&out);
+}
+
+// By its name in the list, its full name, or with ":latest" behind it.
+static const struct target *target_listed(const struct snapshot *s, struct slice name) {
+    if (slice_ends(name, ":latest")) {
+        const struct target *t = target_listed(s, slice_first(name, name.n - (sizeof ":latest" - 1)));
+        if (t)
+            return t;
+    }
+    for (size_t i = 0; i < s->n_targets; i++)
+        if (slice_eq(list_name(&s->targets[i]), name) || slice_is(name, s->targets[i].name))
+            return &s->targets[i];
+    for (size_t i = 0; i < s->n_targets; i++)
+        if (slice_eq(s->targets[i].model, name))
+            return &s->targets[i];
+    return NULL;
+}
+
+static void serve_model(const struct snapshot *s, struct conn *c, const struct http_request *r) {
+    struct slice name = slice_from(r->path, sizeof "/v1/models/" - 1);
+    const struct target *t = target_listed(s, name);
+    struct buf out = BUF_INIT(65536);
+    struct json_writer w = JSON_WRITER(&out);
+    if (!t) {
+        api_respond_error(c, is_anthropic(r) ? SLICE("/v1/messages") : r->path, ERR_MODEL_NOT_FOUND, NULL);
+        return;
+    }
+    (is_anthropic(r) ? anthropic_model : openai_model)(&w, list_name(t), t->endpoint->name, t);
+    api_respond_json(c, 200, &out);
+    buf_done(&out);
+}
+
+// ---- Ollama
+
+static void ollama_details(struct json_writer *w, const struct target *t) {
+    json_key(w, "details");
+    json_obj(w);
+    json_kv_cstr(w, "parent_model", "");
+    json_kv_cstr(w, "format", t->endpoint->engine ? "gguf" : "");
+    json_kv_str(w, "family", t->family);
+    json_key(w, "families");
+    json_arr(w);
+    if (t->family.n)
+        json_put_str(w, t->family);
+    json_arr_end(w);
+    json_kv_str(w, "parameter_size", t->parameter_size);
+    json_kv_str(w, "quantization_level", t->quantization);
+    json_obj_end(w);
+}
+
+static void ollama_model(struct json_writer *w, const struct target *t) {
+    json_kv_str(w, "name", list_name(t));
+    json_kv_str(w, "model", list_name(t));
+    json_kv_int(w, "size", t->size_bytes);
+    json_kv_str(w, "digest", t->digest);
+    ollama_details(w, t);
+}
+
+static void serve_tags(const struct snapshot *s, struct conn *c) {
+    struct buf out = BUF_INIT(16u << 20);
+    struct json_writer w = JSON_WRITER(&out);
+    json_obj(&w);
+    json_key(&w, "models");
+    json_arr(&w);
+    for (size_t i = 0; i < s->n_targets; i++) {
+        json_obj(&w);
+        ollama_model(&w, &s->targets[i]);
+        rfc3339_put(&w, "modified_at", s->targets[i].modified_s);
+        json_obj_end(&w);
+    }
+    json_arr_end(&w);
+    json_obj_end(&w);
+    api_respond_json(c, 200, &out);
+    buf_done(&out);
+}
+
+static void serve_ps(struct shift *s, struct conn *c) {
+    const struct snapshot *snap = s->worker.snap;
+    struct buf out = BUF_INIT(16u << 20);
+    struct json_writer w = JSON_WRITER(&out);
+    json_obj(&w);
+    json_key(&w, "models");
+    json_arr(&w);
+    for (size_t i = 0; i < snap->n_targets; i++) {
+        const struct target *t = &snap->targets[i];
+        bool ready = atomic_load_explicit(&t->live->engine_state, memory_order_relaxed) == ENGINE_READY;
+        if (!t->endpoint->engine || !ready)
+            continue;
+        json_obj(&w);
+        ollama_model(&w, t);
+        rfc3339_put(&w, "expires_at", engine_expires_s(s->worker.grid, t));
+        json_kv_int(&w, "size_vram", 0);
+        json_kv_int(&w, "context_length", t->context);
+        json_obj_end(&w);
+    }
+    json_arr_end(&w);
+    json_obj_end(&w);
+    api_respond_json(c, 200, &out);
+    buf_done(&out);
+}
+
+static void capabilities(struct json_writer *w, const struct target *t) {
+    json_key(w, "capabilities");
+    json_arr(w);
+    json_put_cstr(w, "completion");
+    if (t->tools)
+        json_put_cstr(w, "tools");
+    if (t->vision)
+        json_put_cstr(w, "vision");
+    if (t->thinking)
+        json_put_cstr(w, "thinking");
+    json_arr_end(w);
+}
+
+static void show_write(const struct target *t, struct json_writer *w) {
+    json_obj(w);
+    json_kv_cstr(w, "license", "");
+    json_kv_cstr(w, "modelfile", "");
+    json_kv_cstr(w, "parameters", "");
+    json_kv_cstr(w, "template", "");
+    ollama_details(w, t);
+    json_key(w, "model_info");
+    json_obj(w);
+    json_kv_str(w, "general.architecture", t->family);
+    if (t->context && t->family.n) {
+        struct buf key = BUF_INIT(256);
+        buf_printf(&key, "%.*s.context_length", SLICE_FMT(t->family));
+        json_kv_int(w, buf_cstr(&key), t->context);
+        buf_done(&key);
+    }
+    json_obj_end(w);
+    capabilities(w, t);
+    rfc3339_put(w, "modified_at", t->modified_s);
+    json_obj_end(w);
+}
+
+static void serve_show(const struct snapshot *s, struct conn *c, const struct http_request *r) {
+    struct arena a;
+    struct json_doc doc;
+    struct json_error why;
+    struct buf out = BUF_INIT(65536);
+    struct json_writer w = JSON_WRITER(&out);
+    arena_init(&a, 4u << 20, 0);
+    bool read = json_read(&a, r->body, &doc, &why) == ERR_OK;
+    yyjson_val *root = read ? yyjson_doc_get_root(doc.doc) : NULL;
+    struct slice name = json_get_str(root, "model");
+    if (!name.n)
+        name = json_get_str(root, "name");
+    const struct target *t = name.n ? target_listed(s, name) : NULL;
+    if (!read)
+        api_respond_error(c, r->path, ERR_BAD_JSON, NULL);
+    else if (!name.n)
+        api_respond_error(c, r->path, ERR_MISSING_FIELD, "model is required");
+    else if (!t)
+        api_respond_error(c, r->path, ERR_MODEL_NOT_FOUND,
+                          arena_printf(&a, "model '%.*s' not found", SLICE_FMT(slice_first(name, 256))));
+    else {
+        show_write(t, &w);
+        api_respond_json(c, 200, &out);
+    }
+    buf_done(&out);
+    arena_done(&a);
+}
+
+bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r) {
+    const struct snapshot *snap = s->worker.snap;
+    bool get = slice_is(r->method, "GET") || slice_is(r->method, "HEAD");
+    if (get && slice_is(r->path, "/v1/models"))
+        serve_models(snap, c, is_anthropic(r));
+    else if (get && slice_starts(r->path, "/v1/models/"))
+        serve_model(snap, c, r);
+    else if (get && slice_is(r->path, "/api/tags"))
+        serve_tags(snap, c);
+    else if (get && slice_is(r->path, "/api/ps"))
+        serve_ps(s, c);
+    else if (get && slice_is(r->path, "/api/version"))
+        conn_respond(c, 200, "application/json", NULL, SLICE("{\"version\":\"" OLLAMA_VERSION "\"}"));
+    else if (slice_is(r->method, "POST") && slice_is(r->path, "/api/show"))
+        serve_show(snap, c, r);
+    else
+        return false;
+    return true;
+}

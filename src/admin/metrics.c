@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// /metrics: Prometheus text format 0.0.4, summed from relaxed atomics at the time of asking. Labels are target and zone
+// names from config; nothing of a client's content.
+#include "admin/api.h"
+#include "base/clock.h"
+
+static void label_value(struct buf *out, const char *s) {
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            buf_append_char(out, '\\');
+        buf_append_char(out, *s == '\n' ? ' ' : *s);
+    }
+}
+
+static void target_labels(struct buf *out, const struct target *t) {
+    buf_append_str(out, "{target=\"");
+    label_value(out, t->name);
+    buf_printf(out, "\",zone=\"%s\"", zone_name(t->zone));
+}
+
+static void metric_head(struct buf *out, const char *name, const char *type, const char *help) {
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void target_number(struct buf *out, const char *name, const struct target *t, uint64_t v) {
+    buf_append_str(out, name);
+    target_labels(out, t);
+    buf_append_str(out, "} ");
+    buf_append_u64(out, v);
+    buf_append_char(out, '\n');
+}
+
+static uint64_t load(const _Atomic uint64_t *v) {
+    return atomic_load_explicit(v, memory_order_relaxed);
+}
+
+static void histogram_write(struct buf *out, const char *name, const struct target *t, const struct histogram *h) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i <= STATS_BUCKETS; i++) {
+        sum += load(&h->bucket[i]);
+        buf_printf(out, "%s_bucket", name);
+        target_labels(out, t);
+        if (i < STATS_BUCKETS)
+            buf_printf(out, ",le=\"%g\"} ", (double)stats_bounds_us[i] / 1e6);
+        else
+            buf_append_str(out, ",le=\"+Inf\"} ");
+        buf_append_u64(out, sum);
+        buf_append_char(out, '\n');
+    }
+    buf_printf(out, "%s_sum", name);
+    target_labels(out, t);
+    buf_printf(out, "} %g\n", (double)load(&h->sum_us) / 1e6);
+    buf_printf(out, "%s_count", name);
+    target_labels(out, t);
+    buf_printf(out, "} %llu\n", (unsigned long long)sum);
+}
+
+static void counters_write(const struct snapshot *s, struct buf *out) {
+    metric_head(out, "gridtie_attempts_total", "counter", "Requests sent to a target.");
+    for (size_t i = 0; i < s->n_targets; i++)
+        target_number(out, "gridtie_attempts_total", &s->targets[i], load(&s->targets[i].live->requests));
+    metric_head(out, "gridtie_input_tokens_total", "counter", "Input tokens, cached ones included.");
+    for (size_t i = 0; i < s->n_targets; i++)
+        target_number(out, "gridtie_input_tokens_total", &s->targets[i], load(&s->targets[i].live->input_tokens));
+    metric_head(out, "gridtie_output_tokens_total", "counter", "Output tokens, reasoning included.");
+    for (size_t i = 0; i < s->n_targets; i++)
+        target_number(out, "gridtie_output_tokens_total", &s->targets[i], load(&s->targets[i].live->output_tokens));
+    metric_head(out, "gridtie_in_flight", "gauge", "Attempts that run now.");
+    for (size_t i = 0; i < s->n_targets; i++)
+        target_number(out, "gridtie_in_flight", &s->targets[i],
+                      (uint64_t)atomic_load_explicit(&s->targets[i].live->in_flight, memory_order_relaxed));
+}
+
+static void errors_write(const struct snapshot *s, struct buf *out) {
+    metric_head(out, "gridtie_attempt_errors_total", "counter", "Attempts that failed, by class.");
+    for (size_t i = 0; i < s->n_targets; i++) {
+        const struct target *t = &s->targets[i];
+        for (int e = ERR_OK + 1; e < ERR_COUNT; e++) {
+            uint64_t n = load(&t->live->stats.results[e]);
+            if (n == 0)
+                continue;
+            buf_append_str(out, "gridtie_attempt_errors_total");
+            target_labels(out, t);
+            buf_printf(out, ",class=\"%s\"} %llu\n", err_name((enum err)e), (unsigned long long)n);
+        }
+    }
+}
+
+static void daemon_write(struct daemon *d, struct buf *out) {
+    metric_head(out, "gridtie_requests_total", "counter", "Requests from clients, by how they ended.");
+    for (int e = 0; e < ERR_COUNT; e++) {
+        uint64_t n = 0;
+        for (unsigned i = 0; i < d->n_shifts; i++)
+            n += load(&d->shifts[i].worker.failures[e]);
+        if (n || e == ERR_OK)
+            buf_printf(out, "gridtie_requests_total{result=\"%s\"} %llu\n", err_name((enum err)e),
+                       (unsigned long long)n);
+    }
+    unsigned live = 0;
+    for (unsigned i = 0; i < d->n_shifts; i++)
+        live += atomic_load_explicit(&d->shifts[i].worker.n_live, memory_order_relaxed);
+    metric_head(out, "gridtie_exchanges", "gauge", "Requests that are open now.");
+    buf_printf(out, "gridtie_exchanges %u\n", live);
+    metric_head(out, "gridtie_journal_failures_total", "counter", "Writes that the disk refused.");
+    buf_printf(out, "gridtie_journal_failures_total %llu\n", (unsigned long long)ledger_disk_failures(d->ledger));
+    metric_head(out, "gridtie_uptime_seconds", "gauge", "Since the daemon started.");
+    buf_printf(out, "gridtie_uptime_seconds %lld\n", (long long)(clock_wall_s() - d->start_wall_s));
+}
+
+void metrics_write(struct shift *s, struct buf *out) {
+    const struct snapshot *snap = s->worker.snap;
+    daemon_write(s->d, out);
+    counters_write(snap, out);
+    errors_write(snap, out);
+    metric_head(out, "gridtie_first_token_seconds", "histogram", "From sending a request to its first token.");
+    for (size_t i = 0; i < snap->n_targets; i++)
+        histogram_write(out, "gridtie_first_token_seconds", &snap->targets[i],
+                        &snap->targets[i].live->stats.first_event);
+    metric_head(out, "gridtie_token_seconds", "histogram", "Time per output token after the first.");
+    for (size_t i = 0; i < snap->n_targets; i++)
+        histogram_write(out, "gridtie_token_seconds", &snap->targets[i], &snap->targets[i].live->stats.per_token);
+}

@@ -97,7 +97,15 @@ static const llhttp_settings_t settings = {.on_method = on_method,
                                            .on_body = on_body,
                                            .on_message_complete = on_message_complete};
 
-// What strict llhttp still takes: codings before chunked, control bytes in names of the target.
+static void values_trim(struct message *m) {
+    for (size_t i = 0; i < m->n; i++) {
+        struct slice *v = &m->v[i].value;
+        while (v->n && (v->p[v->n - 1] == ' ' || v->p[v->n - 1] == '\t'))
+            v->n--;
+    }
+}
+
+// What strict llhttp still takes: codings before chunked, a coding in HTTP/1.0.
 static bool framing_is_plain(const struct message *m) {
     size_t lengths = 0, codings = 0;
     for (size_t i = 0; i < m->n; i++) {
@@ -136,6 +144,7 @@ enum err message_head(struct message *m, llhttp_type_t type, struct slice head, 
     if ((e != HPE_OK && e != HPE_PAUSED && e != HPE_PAUSED_UPGRADE) || !m->head_done)
         return ERR_BAD_REQUEST;
     m->v = v;
+    values_trim(m);
     bool plain = m->major == 1 && framing_is_plain(m) && target_is_plain(m->target);
     m->v = NULL;
     m->whole = false;

@@ -25,14 +25,14 @@ struct message {
     unsigned major, minor;
     struct header *v; // the caller's
     size_t n, max;
-    uint64_t length;   // content-length, when has_length
+    uint64_t length; // content-length, when has_length
     bool has_length;
     bool chunked;
-    bool keep_alive;   // the version and `connection` allow another message
-    bool says_close;   // `connection: close` was given
-    bool too_many;     // more headers than max
+    bool keep_alive; // the version and `connection` allow another message
+    bool says_close; // `connection: close` was given
+    bool too_many;   // more headers than max
     bool head_done;
-    bool whole;        // the chunked body's end was seen
+    bool whole; // the chunked body's end was seen
     // A piece of a chunked body. False stops: message_body returns ERR_CANCELLED, and touches m no more.
     bool (*on_piece)(void *user, struct slice piece);
     void *user;
@@ -41,7 +41,8 @@ struct message {
 // Parses a whole head. v: room for max headers, only used inside. ERR_BAD_REQUEST: it breaks the grammar or its framing
 // is not plain (two lengths, length and transfer-encoding, a coding other than chunked); ERR_HEADERS_TOO_LARGE: more
 // than max headers.
-MUST_CHECK enum err message_head(struct message *m, llhttp_type_t type, struct slice head, struct header *v, size_t max);
+MUST_CHECK enum err message_head(struct message *m, llhttp_type_t type, struct slice head, struct header *v,
+                                 size_t max);
 // Bytes of a chunked body, after message_head. Sets m->whole at the end; *ret_used tells where that was.
 // ERR_BAD_REQUEST: bad chunks.
 MUST_CHECK enum err message_body(struct message *m, struct slice bytes, size_t *ret_used);

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// One libuv loop with what every room needs of it: letters from other threads, frees after the turn, timers, work off the
-// loop. loop_post is the only thing here that another thread may call (and loop_stop, which posts).
+// One libuv loop with what every room needs of it: letters from other threads, frees after the turn, timers, work off
+// the loop, and one read buffer that all its sockets share.
+//
+// loop_post and loop_stop are all that another thread may call; the mailbox's mutex is the only lock. Letters are heap
+// nodes: the poster allocates, the loop frees. Deferred nodes are embedded in the objects that wait.
+// Nothing here blocks except loop_run, and nothing logs.
 #include "net/loop.h"
 #include <pthread.h>
+#include <signal.h>
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -17,66 +22,82 @@ struct mailbox {
     pthread_mutex_t lock;
     struct letter *first, **last;
     size_t n;
+    bool stop; // a flag and not a letter: stopping must not fail for want of memory
 };
 
+void loop_tick(struct loop *l) {
+    l->now_ms = clock_mono_ms();
+}
+
 static void deferred_run(struct loop *l) {
-    while (l->later) {
-        struct deferred *d = l->later; // newest first: turn the list round, so that order is kept
-        l->later = NULL;
-        struct deferred *ordered = NULL;
-        while (d) {
-            struct deferred *next = d->next;
-            d->next = ordered;
-            ordered = d;
-            d = next;
-        }
-        while (ordered) {
-            struct deferred *next = ordered->next;
-            ordered->fn(ordered);
-            ordered = next;
-        }
+    struct deferred *d = l->later; // newest first: turn the list round, so that order is kept
+    struct deferred *ordered = NULL;
+    l->later = NULL;
+    while (d) {
+        struct deferred *next = d->next;
+        d->next = ordered;
+        ordered = d;
+        d = next;
     }
+    while (ordered) {
+        struct deferred *next = ordered->next;
+        ordered->fn(ordered);
+        ordered = next;
+    }
+    if (!l->later)
+        (void)uv_idle_stop(&l->idle_);
 }
 
 static void on_check(uv_check_t *h) {
     struct loop *l = h->data;
-    deferred_run(l);
-    if (!l->later)
-        (void)uv_idle_stop(&l->idle_);
-    l->now_ms = clock_mono_ms();
+    loop_tick(l);
+    if (l->later)
+        deferred_run(l);
 }
 
 static void on_idle(uv_idle_t *h) {
     (void)h; // only keeps the poll from waiting while frees are due
 }
 
-static struct letter *letters_take(struct mailbox *m) {
+static struct letter *letters_take(struct mailbox *m, bool *ret_stop) {
     (void)pthread_mutex_lock(&m->lock);
     struct letter *first = m->first;
     m->first = NULL;
     m->last = &m->first;
     m->n = 0;
+    *ret_stop = m->stop;
+    m->stop = false;
     (void)pthread_mutex_unlock(&m->lock);
     return first;
 }
 
-static void on_async(uv_async_t *h) {
-    struct loop *l = h->data;
-    for (struct letter *letter = letters_take(l->mail); letter;) {
+static void letters_deliver(struct loop *l) {
+    bool stop;
+    for (struct letter *letter = letters_take(l->mail, &stop); letter;) {
         struct letter *next = letter->next;
         letter->fn(letter->arg);
         mem_free(letter);
         letter = next;
     }
+    if (stop)
+        uv_stop(&l->uv);
+}
+
+static void on_async(uv_async_t *h) {
+    struct loop *l = h->data;
+    loop_tick(l);
+    letters_deliver(l);
 }
 
 enum err loop_init(struct loop *l, unsigned index) {
     *l = (struct loop){.index = index};
+    (void)signal(SIGPIPE, SIG_IGN);
     l->mail = mem_zalloc(sizeof *l->mail);
     l->read_buf = mem_alloc(LOOP_READ_BYTES);
     if (!l->mail || !l->read_buf || uv_loop_init(&l->uv) != 0) {
         mem_free(l->mail);
         mem_free(l->read_buf);
+        *l = (struct loop){0};
         return ERR_NO_MEMORY;
     }
     (void)pthread_mutex_init(&l->mail->lock, NULL);
@@ -84,10 +105,10 @@ enum err loop_init(struct loop *l, unsigned index) {
     (void)uv_async_init(&l->uv, &l->async_, on_async);
     (void)uv_check_init(&l->uv, &l->check_);
     (void)uv_idle_init(&l->uv, &l->idle_);
-    l->async_.data = l->check_.data = l->idle_.data = l;
+    l->uv.data = l->async_.data = l->check_.data = l->idle_.data = l;
     (void)uv_check_start(&l->check_, on_check);
     uv_unref((uv_handle_t *)&l->check_);
-    l->now_ms = clock_mono_ms();
+    loop_tick(l);
     return ERR_OK;
 }
 
@@ -95,35 +116,31 @@ void loop_run(struct loop *l) {
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
 }
 
-static void stop_letter(void *arg) {
-    uv_stop(&((struct loop *)arg)->uv);
-}
-
 void loop_stop(struct loop *l) {
-    if (loop_post(l, stop_letter, l) != ERR_OK)
-        uv_stop(&l->uv);
-}
-
-static void close_all(uv_handle_t *h, void *arg) {
-    (void)arg;
-    if (!uv_is_closing(h))
-        uv_close(h, NULL);
+    (void)pthread_mutex_lock(&l->mail->lock);
+    l->mail->stop = true;
+    (void)pthread_mutex_unlock(&l->mail->lock);
+    (void)uv_async_send(&l->async_);
 }
 
 void loop_done(struct loop *l) {
-    deferred_run(l);
-    uv_walk(&l->uv, close_all, NULL);
-    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
-    deferred_run(l);
-    (void)uv_loop_close(&l->uv);
-    for (struct letter *letter = letters_take(l->mail); letter;) {
-        struct letter *next = letter->next;
-        mem_free(letter);
-        letter = next;
-    }
+    if (!l->mail)
+        return;
+    letters_deliver(l);
+    // What is deferred runs in the check phase, while our own handles are open.
+    while (l->later)
+        (void)uv_run(&l->uv, UV_RUN_NOWAIT);
+    uv_close((uv_handle_t *)&l->async_, NULL);
+    while (uv_loop_alive(&l->uv))
+        (void)uv_run(&l->uv, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&l->idle_, NULL);
+    uv_close((uv_handle_t *)&l->check_, NULL);
+    while (uv_loop_close(&l->uv) == UV_EBUSY)
+        (void)uv_run(&l->uv, UV_RUN_ONCE);
     (void)pthread_mutex_destroy(&l->mail->lock);
     mem_free(l->mail);
     mem_free(l->read_buf);
+    *l = (struct loop){0};
 }
 
 enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg) {
@@ -133,6 +150,7 @@ enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg) {
     *letter = (struct letter){NULL, fn, arg};
     (void)pthread_mutex_lock(&l->mail->lock);
     bool full = l->mail->n >= LIMIT_MAILBOX;
+    bool was_empty = !l->mail->first;
     if (!full) {
         *l->mail->last = letter;
         l->mail->last = &letter->next;
@@ -143,7 +161,8 @@ enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg) {
         mem_free(letter);
         return ERR_LIMIT;
     }
-    (void)uv_async_send(&l->async_);
+    if (was_empty)
+        (void)uv_async_send(&l->async_);
     return ERR_OK;
 }
 
@@ -158,13 +177,12 @@ void loop_defer(struct loop *l, struct deferred *d, void (*fn)(struct deferred *
 
 static void on_timer(uv_timer_t *h) {
     struct timer *t = h->data;
+    loop_tick(h->loop->data);
     t->fn(t);
 }
 
 void timer_init(struct timer *t, struct loop *l, void (*fn)(struct timer *), void *arg) {
-    t->fn = fn;
-    t->arg = arg;
-    t->ready_ = true;
+    *t = (struct timer){.fn = fn, .arg = arg, .ready_ = true};
     (void)uv_timer_init(&l->uv, &t->uv);
     t->uv.data = t;
 }
@@ -174,18 +192,18 @@ void timer_start(struct timer *t, uint64_t after_ms) {
 }
 
 void timer_stop(struct timer *t) {
-    (void)uv_timer_stop(&t->uv);
+    if (t->ready_)
+        (void)uv_timer_stop(&t->uv);
 }
 
 static void on_timer_closed(uv_handle_t *h) {
     struct timer *t = h->data;
-    void (*closed)(void *) = (void (*)(void *))(uintptr_t)t->fn;
-    if (closed)
-        closed(t->arg);
+    if (t->closed_)
+        t->closed_(t->arg);
 }
 
 void timer_close(struct timer *t, void (*closed)(void *arg)) {
-    t->fn = (void (*)(struct timer *))(uintptr_t)closed; // it never fires again, so the slot serves the closing
+    t->closed_ = closed;
     t->ready_ = false;
     uv_close((uv_handle_t *)&t->uv, on_timer_closed);
 }
@@ -207,6 +225,7 @@ static void offload_work(uv_work_t *w) {
 static void offload_done(uv_work_t *w, int status) {
     struct offload *o = w->data;
     (void)status;
+    loop_tick(w->loop->data);
     o->done(o->arg);
     mem_free(o);
 }

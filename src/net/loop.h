@@ -19,18 +19,22 @@ struct loop {
 };
 #define LOOP_READ_BYTES 65536
 
+// Sets now_ms; for callbacks that start work (a read, a timer), since libuv has no hook right after its poll.
+void loop_tick(struct loop *l);
+
+// Also has the process ignore SIGPIPE: a peer that is gone must be an error of write(2), not a signal.
 MUST_CHECK enum err loop_init(struct loop *l, unsigned index);
 // Runs until loop_stop. Call from the thread that owns it.
 void loop_run(struct loop *l);
 // Any thread.
 void loop_stop(struct loop *l);
-// After loop_run returned and all handles are closed.
+// After loop_run returned and all handles are closed, or are closing: it turns the loop until they are gone.
 void loop_done(struct loop *l);
 
 // Runs fn(arg) on the loop's thread, in the order of posting. Any thread. ERR_LIMIT when LIMIT_MAILBOX letters wait,
 // ERR_NO_MEMORY.
 MUST_CHECK enum err loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
-// Runs fn(arg) after the current turn's callbacks; this is how an object is freed that stands on the stack.
+// Runs fn(d) after the current turn's callbacks; what is deferred meanwhile waits for the next turn. This is how an object is freed that stands on the stack.
 // Own thread. Never fails (the node is embedded in the object).
 struct deferred {
     struct deferred *next;
@@ -43,6 +47,7 @@ struct timer {
     uv_timer_t uv;
     void (*fn)(struct timer *);
     void *arg;
+    void (*closed_)(void *arg);
     bool ready_; // uv handle is initialised
 };
 void timer_init(struct timer *t, struct loop *l, void (*fn)(struct timer *), void *arg);

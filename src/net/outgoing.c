@@ -20,6 +20,10 @@ void outgoing_set_witness(void (*fn)(const struct permit *p, const struct sockad
     atomic_store(&witness, fn);
 }
 
+bool outgoing_is_offline(void) {
+    return atomic_load(&offline);
+}
+
 bool outgoing_is_loopback(const struct sockaddr *addr) {
     if (addr->sa_family == AF_UNIX)
         return true;
@@ -38,18 +42,25 @@ static bool permitted(const struct permit *p, const struct sockaddr *addr) {
     return here || (p->zone != ZONE_DEVICE && !atomic_load(&offline));
 }
 
-enum err outgoing_socket(const struct permit *p, const struct sockaddr *addr, int type, int protocol, int *ret_fd) {
+enum err outgoing_permit(const struct permit *p, const struct sockaddr *addr) {
     if (!permitted(p, addr))
         return ERR_NO_PERMIT;
-    int fd = socket(addr->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-    if (fd < 0)
-        return ERR_LIMIT;
-    int one = 1;
-    if (addr->sa_family != AF_UNIX)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     void (*fn)(const struct permit *, const struct sockaddr *) = atomic_load(&witness);
     if (fn)
         fn(p, addr);
+    return ERR_OK;
+}
+
+enum err outgoing_socket(const struct permit *p, const struct sockaddr *addr, int type, int protocol, int *ret_fd) {
+    int one = 1;
+    enum err e = outgoing_permit(p, addr);
+    if (e)
+        return e;
+    int fd = socket(addr->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    if (fd < 0)
+        return errno == EAFNOSUPPORT ? ERR_UP_CONNECT : ERR_LIMIT;
+    if (addr->sa_family != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     *ret_fd = fd;
     return ERR_OK;
 }

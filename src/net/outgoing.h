@@ -22,9 +22,12 @@ MUST_CHECK enum err outgoing_open(const struct permit *p, const struct sockaddr 
 // Same checks, only the socket: libcurl connects it itself (CURLOPT_OPENSOCKETFUNCTION).
 MUST_CHECK enum err outgoing_socket(const struct permit *p, const struct sockaddr *addr, int type, int protocol,
                                     int *ret_fd);
+// The checks alone, for a connection that is used again by another exchange than the one that opened it.
+MUST_CHECK enum err outgoing_permit(const struct permit *p, const struct sockaddr *addr);
 void outgoing_set_offline(bool offline);
+bool outgoing_is_offline(void);
 bool outgoing_is_loopback(const struct sockaddr *addr);
-// Tests: called with each permit that was granted, and the address.
+// Tests: called with each permit that was granted (also for a connection used again), and the address.
 void outgoing_set_witness(void (*fn)(const struct permit *p, const struct sockaddr *addr));
 
 #endif

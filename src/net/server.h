@@ -22,6 +22,7 @@ struct http_request {
     uint64_t start_us;    // clock_mono_us of the first byte
 };
 
+// 0 or NULL in a number's place: the limit of base/limits.h.
 struct server_options {
     size_t body_bytes;        // limit of a body; beyond it 413 and close
     uint64_t head_ms;         // the head must be whole by then (408)
@@ -38,8 +39,9 @@ struct server_options {
 };
 
 struct server_hooks {
-    // The head is there, the body not yet. Return 0 to go on, or an HTTP status to refuse with (the hook may have
-    // filled *ret_body from the connection's arena; the server then reads and drops, or closes). May be NULL.
+    // The head is there, the body not yet (r->body is empty). Return 0 to go on, or an HTTP status to refuse with. The
+    // hook may fill *ret_body (JSON; it must live until the hook's caller has copied it: static, or the hook's own
+    // memory); else error_body is asked. The connection is closed unless the body is here already. May be NULL.
     int (*on_head)(void *ctx, struct conn *c, const struct http_request *r, struct slice *ret_body);
     // A whole request. Answer it with conn_*; now or later.
     void (*on_request)(void *ctx, struct conn *c, const struct http_request *r);
@@ -70,6 +72,9 @@ void server_drain(struct server *s, void (*idle)(void *ctx), void *ctx);
 void server_close(struct server *s, void (*closed)(void *ctx), void *ctx);
 unsigned server_conns(const struct server *s);
 
+// The hook has parsed and copied what it needs: head and body of the open request are freed now, its slices die. For
+// streams, whose connection then holds next to nothing.
+void conn_release_request(struct conn *c);
 void conn_set_user(struct conn *c, void *user);
 void *conn_user(struct conn *c);
 struct loop *conn_loop(struct conn *c);
@@ -80,8 +85,11 @@ void conn_respond(struct conn *c, int status, const char *content_type, const st
 // Streams: the head (transfer-encoding: chunked; HTTP/1.0 clients get close-delimited) waits to be sent with the first
 // write of the same turn or conn_flush. `trailer` names trailers to be announced or NULL.
 void conn_start(struct conn *c, int status, const char *content_type, const struct headers *extra, const char *trailer);
-// One chunk; written at once if the socket takes it, else queued (a copy). Small writes of one turn may be joined.
+// One chunk. Up to 16 KiB are copied and joined with what else this turn writes (one system call when it ends); more is
+// written at once, and copied only as far as the socket does not take it.
 void conn_write(struct conn *c, struct slice bytes);
+// Sends what the turn has written so far, without waiting for its end.
+void conn_flush(struct conn *c);
 // The last chunk with its trailers (may be NULL), then keep-alive goes on. The request ends.
 void conn_end(struct conn *c, const struct headers *trailers);
 // Cuts the connection without the last chunk: the client sees a broken stream. The request ends.

@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames out of a byte stream, by the rules of WHATWG HTML 9.2 for SSE. A frame that is whole within the bytes given is
-// not copied; only an unfinished one waits in `pending`. The raws of all frames together are the input, byte for byte.
+// Bytes to frames: server-sent events (WHATWG HTML 9.2.5, 9.2.6) and lines of NDJSON. It stands between every upstream
+// body and the dialect that reads it.
+//
+// A frame that is whole within the bytes given is emitted with slices of those bytes, nothing is copied. Only a frame
+// that was cut is gathered in `pending`, and only an event of several data lines is joined in `joined`; both belong to
+// the reader. Each byte is searched once, however the stream was cut. Nothing here blocks or logs.
+//
+// A line ends with \n, \r\n or \r. Whether a \r at the end of what has come is a whole line end is not known yet. It is
+// waited for, unless the line is blank and the stream does not use \r\n: then the event must not hang until the next.
 #include "net/sse.h"
 
-typedef enum err emit_fn(void *ctx, const struct frame *f);
+#define APPEND_BYTES ((size_t)64 << 10) // so much is gathered at once: an unfinished frame rarely needs more
+#define BOM "\xef\xbb\xbf"
+
+typedef enum err frame_emit(void *ctx, const struct frame *f);
 
 void frame_reader_init(struct frame_reader *r, enum framing f, size_t max_bytes) {
     *r = (struct frame_reader){.framing = f, .max_bytes = max_bytes};
-    buf_init(&r->pending, max_bytes);
+    buf_init(&r->pending, max_bytes + APPEND_BYTES);
     buf_init(&r->joined, max_bytes);
 }
 
@@ -16,131 +26,220 @@ void frame_reader_done(struct frame_reader *r) {
     buf_done(&r->joined);
 }
 
-// End of the line that starts at `from`: *ret_next is where the next begins. False: not whole yet. A lone CR at the very
-// end may be half of CR LF, so it waits unless `final`.
-static bool line_end(struct slice s, size_t from, bool final, size_t *ret_end, size_t *ret_next) {
-    for (size_t i = from; i < s.n; i++) {
-        if (s.p[i] == '\n') {
-            *ret_end = i;
-            *ret_next = i + 1;
-            return true;
-        }
-        if (s.p[i] != '\r')
-            continue;
-        if (i + 1 == s.n && !final)
-            return false;
-        *ret_end = i;
-        *ret_next = i + 1 < s.n && s.p[i + 1] == '\n' ? i + 2 : i + 1;
-        return true;
-    }
-    return false;
+// First \n or \r at or behind `from`; SIZE_MAX when there is none.
+static size_t line_end(struct slice s, size_t from) {
+    const char *p = s.p + from;
+    const char *lf = memchr(p, '\n', s.n - from);
+    const char *cr = memchr(p, '\r', lf ? (size_t)(lf - p) : s.n - from);
+    if (cr)
+        return (size_t)(cr - s.p);
+    return lf ? (size_t)(lf - s.p) : SIZE_MAX;
 }
 
-// Length of the first whole frame of s, 0 if there is none yet.
-static size_t frame_length(const struct frame_reader *r, struct slice s, bool final) {
-    size_t end, next;
-    if (r->framing == FRAMING_NDJSON) {
-        size_t at = slice_find(s, '\n');
-        return at == SIZE_MAX ? 0 : at + 1;
+static bool ends_crlf(struct slice s, size_t at) {
+    return at >= 2 && s.p[at - 2] == '\r' && s.p[at - 1] == '\n';
+}
+
+// Length of the terminator at `at`; 0 when that is not known before the next byte.
+static size_t terminator_length(struct slice s, size_t at, size_t line, bool blank, bool at_end) {
+    if (s.p[at] == '\n')
+        return 1;
+    if (at + 1 < s.n)
+        return s.p[at + 1] == '\n' ? 2 : 1;
+    if (at_end)
+        return 1;
+    return blank && !ends_crlf(s, line) ? 1 : 0;
+}
+
+// Length of the first event in s with its blank line; 0 when it is not whole. *line and *scanned keep the place.
+static size_t event_length(struct slice s, bool begun, bool at_end, size_t *line, size_t *scanned) {
+    size_t bom = !begun && slice_starts(s, BOM) ? 3 : 0;
+    while (*scanned < s.n) {
+        size_t at = line_end(s, *scanned);
+        if (at == SIZE_MAX) {
+            *scanned = s.n;
+            return 0;
+        }
+        bool blank = at == (*line == 0 ? bom : *line);
+        size_t n = terminator_length(s, at, *line, blank, at_end);
+        *scanned = at + n;
+        if (n == 0)
+            return 0;
+        if (blank)
+            return at + n;
+        *line = at + n;
     }
-    for (size_t from = 0; line_end(s, from, final, &end, &next); from = next)
-        if (end == from)
-            return next;
     return 0;
 }
 
-static struct slice field_value(struct slice line, size_t colon) {
-    struct slice v = slice_from(line, colon + 1);
-    return v.n && v.p[0] == ' ' ? slice_from(v, 1) : v;
+static size_t record_length(struct slice s, size_t *scanned) {
+    size_t at = slice_find(slice_from(s, *scanned), '\n');
+    if (at != SIZE_MAX)
+        return *scanned + at + 1;
+    *scanned = s.n;
+    return 0;
 }
 
-static enum err data_line(struct frame_reader *r, struct frame *f, unsigned n, struct slice value) {
-    if (n == 0) {
-        f->data = value.p ? value : SLICE("");
-        return ERR_OK;
+// Cuts the next line off *rest, its terminator too.
+static struct slice line_next(struct slice *rest) {
+    size_t at = line_end(*rest, 0);
+    struct slice line = slice_first(*rest, at);
+    if (at == SIZE_MAX) {
+        *rest = SLICE_NONE;
+        return line;
     }
-    if (n == 1) {
+    bool two = at + 1 < rest->n && rest->p[at] == '\r' && rest->p[at + 1] == '\n';
+    *rest = slice_from(*rest, at + (two ? 2 : 1));
+    return line;
+}
+
+// Value of the line if it is the named field: behind the colon and one space. p NULL when it is another.
+static struct slice field_value(struct slice line, const char *name, size_t name_n) {
+    if (line.n < name_n || memcmp(line.p, name, name_n) != 0)
+        return SLICE_NONE;
+    if (line.n == name_n)
+        return slice_of(line.p + name_n, 0);
+    if (line.p[name_n] != ':')
+        return SLICE_NONE;
+    size_t skip = name_n + 1;
+    if (skip < line.n && line.p[skip] == ' ')
+        skip++;
+    return slice_of(line.p + skip, line.n - skip);
+}
+
+static void data_add(struct frame_reader *r, struct frame *f, size_t *n_data, struct slice value) {
+    if ((*n_data)++ == 0) {
+        f->data = value;
+        return;
+    }
+    if (*n_data == 2) {
         buf_clear(&r->joined);
         buf_append(&r->joined, f->data);
     }
     buf_append_char(&r->joined, '\n');
     buf_append(&r->joined, value);
-    f->data = buf_slice(&r->joined);
-    return r->joined.failed ? ERR_NO_MEMORY : ERR_OK;
 }
 
-static enum err event_parse(struct frame_reader *r, struct slice raw, struct frame *f) {
-    size_t end, next, from = slice_starts(raw, "\xef\xbb\xbf") ? 3 : 0;
-    unsigned n_data = 0;
-    *f = (struct frame){.raw = raw, .comment = true};
-    for (; from < raw.n && line_end(raw, from, true, &end, &next); from = next) {
-        struct slice line = slice_of(raw.p + from, end - from);
-        size_t colon = slice_find(line, ':');
-        if (line.n == 0 || colon == 0)
-            continue;
-        struct slice name = slice_first(line, colon), value = colon == SIZE_MAX ? SLICE_NONE : field_value(line, colon);
-        if (slice_is(name, "event"))
-            f->event = value;
-        if (!slice_is(name, "data"))
-            continue;
-        enum err e = data_line(r, f, n_data++, value);
-        if (e)
-            return e;
-    }
-    f->comment = n_data == 0;
-    return ERR_OK;
-}
-
-static enum err frame_emit(struct frame_reader *r, struct slice raw, emit_fn *emit, void *ctx) {
+static enum err event_emit(struct frame_reader *r, struct slice raw, frame_emit *emit, void *ctx) {
     struct frame f = {.raw = raw};
-    if (r->framing == FRAMING_SSE) {
-        enum err e = event_parse(r, raw, &f);
-        return e ? e : emit(ctx, &f);
+    struct slice rest = raw;
+    size_t n_data = 0;
+    if (!r->begun_ && slice_starts(rest, BOM))
+        rest = slice_from(rest, 3);
+    r->begun_ = true;
+    while (rest.n) {
+        struct slice line = line_next(&rest);
+        struct slice value = field_value(line, "data", 4);
+        if (value.p) {
+            data_add(r, &f, &n_data, value);
+            continue;
+        }
+        value = field_value(line, "event", 5);
+        if (value.p)
+            f.event = value;
     }
-    f.data = slice_trim(raw);
+    if (r->joined.failed)
+        return ERR_NO_MEMORY;
+    if (n_data > 1)
+        f.data = buf_slice(&r->joined);
+    f.comment = n_data == 0;
+    return emit(ctx, &f);
+}
+
+static enum err record_emit(struct slice raw, frame_emit *emit, void *ctx) {
+    struct frame f = {.raw = raw, .data = raw};
+    if (f.data.n && f.data.p[f.data.n - 1] == '\n')
+        f.data.n--;
+    if (f.data.n && f.data.p[f.data.n - 1] == '\r')
+        f.data.n--;
     f.comment = f.data.n == 0;
     return emit(ctx, &f);
 }
 
-static enum err frames_of(struct frame_reader *r, struct slice *s, bool final, emit_fn *emit, void *ctx) {
-    size_t n;
-    while (s->n && (n = frame_length(r, *s, final)) > 0) {
-        enum err e = frame_emit(r, slice_first(*s, n), emit, ctx);
-        if (e)
-            return e;
-        *s = slice_of(s->p + n, s->n - n);
-    }
-    return ERR_OK;
+static enum err frame_emit_raw(struct frame_reader *r, struct slice raw, frame_emit *emit, void *ctx) {
+    if (raw.n > r->max_bytes)
+        return ERR_TOO_LARGE;
+    if (r->framing == FRAMING_NDJSON)
+        return record_emit(raw, emit, ctx);
+    enum err e = event_emit(r, raw, emit, ctx);
+    // One long event should not hold its memory for the rest of the stream.
+    if (r->joined.cap > APPEND_BYTES)
+        buf_done(&r->joined);
+    return e;
 }
 
-enum err frame_feed(struct frame_reader *r, struct slice bytes, emit_fn *emit, void *ctx) {
-    struct slice s = bytes;
-    if (r->pending.len) {
-        buf_append(&r->pending, bytes);
-        if (r->pending.failed)
-            return ERR_TOO_LARGE;
-        s = buf_slice(&r->pending);
+// Emits the whole frames of s; *ret_used tells how far it came, line_ and scanned_ where it stands in the rest.
+static enum err frames_emit(struct frame_reader *r, struct slice s, bool at_end, frame_emit *emit, void *ctx,
+                            size_t *ret_used) {
+    size_t used = 0;
+    enum err e = ERR_OK;
+    while (used < s.n && !e) {
+        struct slice rest = slice_from(s, used);
+        size_t n = r->framing == FRAMING_NDJSON ? record_length(rest, &r->scanned_)
+                                                : event_length(rest, r->begun_, at_end, &r->line_, &r->scanned_);
+        if (n == 0)
+            break;
+        r->line_ = r->scanned_ = 0;
+        used += n;
+        e = frame_emit_raw(r, slice_first(rest, n), emit, ctx);
     }
-    size_t all = s.n;
-    enum err e = frames_of(r, &s, false, emit, ctx);
+    *ret_used = used;
+    return e;
+}
+
+static enum err pending_append(struct frame_reader *r, struct slice s) {
+    buf_append(&r->pending, s);
+    return r->pending.failed ? ERR_NO_MEMORY : ERR_OK;
+}
+
+static void pending_consume(struct frame_reader *r, size_t n) {
+    if (n < r->pending.len)
+        buf_consume(&r->pending, n);
+    else
+        buf_done(&r->pending); // a stream that is idle between events holds no memory
+}
+
+static enum err feed_pending(struct frame_reader *r, struct slice bytes, frame_emit *emit, void *ctx) {
+    size_t used = 0;
+    enum err e = pending_append(r, bytes);
+    if (!e)
+        e = frames_emit(r, buf_slice(&r->pending), false, emit, ctx, &used);
+    if (used)
+        pending_consume(r, used);
     if (e)
         return e;
-    if (r->pending.len) {
-        buf_consume(&r->pending, all - s.n);
-    } else if (s.n) {
-        buf_append(&r->pending, s);
-    }
-    return r->pending.failed ? ERR_TOO_LARGE : ERR_OK;
+    return r->pending.len > r->max_bytes ? ERR_TOO_LARGE : ERR_OK;
 }
 
-enum err frame_finish(struct frame_reader *r, emit_fn *emit, void *ctx, bool *ret_leftover) {
-    struct slice s = buf_slice(&r->pending);
-    enum err e = frames_of(r, &s, true, emit, ctx);
-    if (!e && s.n && r->framing == FRAMING_NDJSON) {
-        e = frame_emit(r, s, emit, ctx);
-        s = SLICE_NONE;
+enum err frame_feed(struct frame_reader *r, struct slice bytes, frame_emit *emit, void *ctx) {
+    size_t used = 0;
+    enum err e = ERR_OK;
+    while (!e && r->pending.len && bytes.n) {
+        struct slice part = slice_first(bytes, APPEND_BYTES);
+        bytes = slice_from(bytes, part.n);
+        e = feed_pending(r, part, emit, ctx);
     }
-    *ret_leftover = slice_trim(s).n > 0;
-    buf_clear(&r->pending);
+    if (e || bytes.n == 0)
+        return e;
+    e = frames_emit(r, bytes, false, emit, ctx, &used);
+    struct slice rest = slice_from(bytes, used);
+    if (e || rest.n == 0)
+        return e;
+    return rest.n > r->max_bytes ? ERR_TOO_LARGE : pending_append(r, rest);
+}
+
+enum err frame_finish(struct frame_reader *r, frame_emit *emit, void *ctx, bool *ret_leftover) {
+    size_t used = 0;
+    enum err e = ERR_OK;
+    struct slice rest = buf_slice(&r->pending);
+    if (rest.n && r->framing == FRAMING_NDJSON) {
+        e = frame_emit_raw(r, rest, emit, ctx);
+        used = rest.n;
+    } else if (rest.n) {
+        e = frames_emit(r, rest, true, emit, ctx, &used);
+    }
+    *ret_leftover = used < rest.n;
+    if (used)
+        pending_consume(r, used);
     return e;
 }

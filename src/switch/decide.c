@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "policy/policy.h"
 #include "switch/exchange.h"
+#include "switch/local.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
 
@@ -199,12 +200,6 @@ static bool all_rest(struct exchange *x) {
     return true;
 }
 
-static bool wants_local_answer(const struct exchange *x) {
-    const struct request *r = x->request;
-    bool empty = r->op == OP_GENERATE ? r->prompt.n == 0 : r->messages == NULL;
-    return x->dialect->id == DIALECT_OLLAMA && empty && r->op != OP_COUNT_TOKENS;
-}
-
 enum step_result step_decide(struct exchange *x) {
     struct candidates c = {.x = x};
     c.v = arena_array(&x->arena, CANDIDATES_MAX, sizeof *c.v);
@@ -228,6 +223,6 @@ enum step_result step_decide(struct exchange *x) {
         return no_candidate(x);
     if (all_rest(x))
         return STEP_FAIL;
-    x->local_answer = wants_local_answer(x);
+    x->local_answer = local_applies(x);
     return STEP_NEXT;
 }

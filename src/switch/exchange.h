@@ -86,6 +86,7 @@ struct exchange {
     bool settled;
     struct problem problem; // err == ERR_OK: none
     bool local_answer;      // answered by ourselves (an estimate, a load), no attempt was needed
+    bool local_waits;       // for a model to load, or a helper call
     struct answer answer;   // of a client that did not ask for a stream
     bool answer_ready;
     int status;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "switch/local.h"
 #include "switch/permit.h"
 #include "switch/reply.h"
 #include "switch/worker.h"

@@ -87,6 +87,12 @@ static void stream_head(struct exchange *x, struct headers h) {
     x->sink.ops->start(x->sink.to, 200, x->dialect->stream_content_type, &h, "x-gridtie-cost-usd");
 }
 
+struct replay {
+    const struct dialect *d;
+    struct stream_writer *w;
+    struct buf out;
+};
+
 void reply_begin(struct exchange *x) {
     struct reply_headers h;
     if (!x->sink.ops || !x->request->stream || x->head_sent)

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads a request of any of the three wire formats: model, stream, the user's last words, and an order that may hide in
+// them as [[sim {…}]] (a gateway passes words, not headers). Written without the codecs of dialect/, which it helps to test.
+#include "sim/ask.h"
+
+struct walk {
+    struct arena *a;
+    struct ask *ask;
+};
+
+static void walk_marker(struct walk *w, struct slice text) {
+    size_t at = slice_search(text, SLICE("[[sim "));
+    if (at != SIZE_MAX)
+        w->ask->marker = json_value_at(slice_from(text, at + sizeof "[[sim " - 1));
+}
+
+// Content is text, or parts with text; all of it is counted.
+static struct slice content_text(struct walk *w, yyjson_val *content) {
+    struct slice s = json_str(content);
+    if (s.p) {
+        w->ask->input_chars += (int64_t)s.n;
+        return s;
+    }
+    struct buf all = BUF_INIT(64u << 20);
+    size_t i, max;
+    yyjson_val *part;
+    yyjson_arr_foreach(content, i, max, part) {
+        struct slice text = json_get_str(part, "text");
+        buf_append(&all, text);
+    }
+    s = arena_copy(w->a, buf_slice(&all));
+    w->ask->input_chars += (int64_t)s.n;
+    buf_done(&all);
+    return s;
+}
+
+static void walk_message(struct walk *w, yyjson_val *m) {
+    struct slice role = json_get_str(m, "role"), text = content_text(w, yyjson_obj_get(m, "content"));
+    bool user = slice_is(role, "user"), system = slice_is(role, "system") || slice_is(role, "developer");
+    if (user && text.n) {
+        w->ask->last_user = text;
+        if (w->ask->shape != SHAPE_COUNT)
+            w->ask->marker = SLICE_NONE;
+    }
+    if (user || system)
+        walk_marker(w, text);
+}
+
+static void walk_request(struct walk *w, yyjson_val *root) {
+    size_t i, max;
+    yyjson_val *m;
+    struct slice before = SLICE_NONE;
+    (void)content_text(w, yyjson_obj_get(root, "prompt"));
+    if (json_get_str(root, "prompt").p) {
+        w->ask->last_user = json_get_str(root, "prompt");
+        walk_marker(w, w->ask->last_user);
+    }
+    walk_marker(w, content_text(w, yyjson_obj_get(root, "system")));
+    before = w->ask->marker;
+    yyjson_arr_foreach(yyjson_obj_get(root, "messages"), i, max, m) {
+        if (slice_is(json_get_str(m, "role"), "system") || slice_is(json_get_str(m, "role"), "developer")) {
+            walk_message(w, m);
+            before = w->ask->marker.n ? w->ask->marker : before;
+        } else {
+            walk_message(w, m);
+        }
+    }
+    if (!w->ask->marker.n)
+        w->ask->marker = before;
+}
+
+enum err ask_read(struct arena *a, enum shape shape, struct slice body, struct ask *ret) {
+    struct json_doc doc;
+    struct json_error why;
+    memset(ret, 0, sizeof *ret);
+    enum err e = json_read(a, body, &doc, &why);
+    if (e)
+        return e;
+    yyjson_val *root = yyjson_doc_get_root(doc.doc), *stream = yyjson_obj_get(root, "stream");
+    ret->shape = shape;
+    ret->model = json_get_str(root, "model");
+    ret->stream =
+        yyjson_is_bool(stream) ? yyjson_get_bool(stream) : shape == SHAPE_OLLAMA_CHAT || shape == SHAPE_OLLAMA_GENERATE;
+    ret->include_usage = yyjson_get_bool(yyjson_obj_get(yyjson_obj_get(root, "stream_options"), "include_usage"));
+    struct walk w = {a, ret};
+    walk_request(&w, root);
+    return ret->model.p ? ERR_OK : ERR_MISSING_FIELD;
+}

@@ -27,7 +27,8 @@ static const struct provider provider_engine = {.name = "engine",
 
 static struct endpoint_box *box_new(void) {
     struct endpoint_box *box = mem_zalloc(sizeof *box);
-    if (!box) return NULL;
+    if (!box)
+        return NULL;
     arena_init(&box->arena, ENDPOINT_ARENA_BYTES, 512);
     atomic_init(&box->pub.refs, 1);
     return box;
@@ -39,7 +40,8 @@ struct endpoint *endpoint_ref(struct endpoint *e) {
 }
 
 void endpoint_unref(struct endpoint *e) {
-    if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
+        return;
     struct endpoint_box *box = (struct endpoint_box *)e;
     secret_done(&box->pub.key);
     arena_done(&box->arena);
@@ -54,12 +56,14 @@ static struct slice host_bare(struct slice host) {
 }
 
 static bool host_is_loopback(const struct origin *o) {
-    if (o->unix_path.n) return true;
+    if (o->unix_path.n)
+        return true;
     struct slice host = host_bare(o->host);
     char text[64];
     struct in_addr v4;
     snprintf(text, sizeof text, "%.*s", SLICE_FMT(slice_first(host, sizeof text - 1)));
-    if (inet_pton(AF_INET, text, &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+    if (inet_pton(AF_INET, text, &v4) == 1)
+        return (ntohl(v4.s_addr) >> 24) == 127;
     return slice_eq_nocase(host, SLICE("localhost")) || slice_is(host, "::1");
 }
 
@@ -70,7 +74,8 @@ static bool address_is_private(const char *text) {
         uint32_t a = ntohl(v4.s_addr);
         return (a >> 24) == 10 || (a >> 20) == 0xac1 || (a >> 16) == 0xc0a8 || (a >> 16) == 0xa9fe;
     }
-    if (inet_pton(AF_INET6, text, &v6) != 1) return false;
+    if (inet_pton(AF_INET6, text, &v6) != 1)
+        return false;
     return (v6.s6_addr[0] & 0xfe) == 0xfc || (v6.s6_addr[0] == 0xfe && (v6.s6_addr[1] & 0xc0) == 0x80);
 }
 
@@ -79,16 +84,20 @@ static bool host_is_private(const struct origin *o) {
     struct slice host = host_bare(o->host);
     char text[64];
     snprintf(text, sizeof text, "%.*s", SLICE_FMT(slice_first(host, sizeof text - 1)));
-    if (address_is_private(text)) return true;
+    if (address_is_private(text))
+        return true;
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (slice_ends(host, ends[i])) return true;
+        if (slice_ends(host, ends[i]))
+            return true;
     return false;
 }
 
 static enum zone zone_of(const struct provider *p, const struct origin *o) {
     bool loopback = host_is_loopback(o);
-    if (loopback && strcmp(p->name, "llama-server") == 0) return ZONE_DEVICE;
-    if (p->zone == ZONE_EDGE && !loopback && !host_is_private(o)) return ZONE_CLOUD;
+    if (loopback && strcmp(p->name, "llama-server") == 0)
+        return ZONE_DEVICE;
+    if (p->zone == ZONE_EDGE && !loopback && !host_is_private(o))
+        return ZONE_CLOUD;
     return p->zone;
 }
 
@@ -97,10 +106,12 @@ static enum zone zone_of(const struct provider *p, const struct origin *o) {
 static const struct provider *provider_of(const struct config_endpoint *c, struct buf *problem) {
     struct slice name = slice_str(c->provider);
     const struct provider *p = provider_by_name(name);
-    if (p) return p;
+    if (p)
+        return p;
     buf_printf(problem, "line %u: endpoint '%s': there is no provider '%s'; known are", c->line, c->name,
                c->provider ? c->provider : "");
-    for (size_t i = 0; i < n_providers; i++) buf_printf(problem, "%s %s", i ? "," : "", providers[i].name);
+    for (size_t i = 0; i < n_providers; i++)
+        buf_printf(problem, "%s %s", i ? "," : "", providers[i].name);
     buf_append_char(problem, '\n');
     return NULL;
 }
@@ -123,38 +134,49 @@ static enum err origin_fill(struct endpoint_box *box, const struct config_endpoi
         return ERR_BAD_FIELD;
     }
     struct slice own = arena_copy(&box->arena, slice_str(url));
-    if (!own.p) return ERR_NO_MEMORY;
+    if (!own.p)
+        return ERR_NO_MEMORY;
     struct buf why = BUF_INIT(512);
     enum err err = origin_parse(own, &e->origin, &e->base_path, &why);
-    if (err != ERR_OK) buf_printf(problem, "line %u: endpoint '%s': url: %s\n", c->line, c->name, buf_cstr(&why));
+    if (err != ERR_OK)
+        buf_printf(problem, "line %u: endpoint '%s': url: %s\n", c->line, c->name, buf_cstr(&why));
     buf_done(&why);
-    if (err != ERR_OK) return err == ERR_NO_MEMORY ? err : ERR_BAD_FIELD;
-    while (e->base_path.n && e->base_path.p[e->base_path.n - 1] == '/') e->base_path.n--;
+    if (err != ERR_OK)
+        return err == ERR_NO_MEMORY ? err : ERR_BAD_FIELD;
+    while (e->base_path.n && e->base_path.p[e->base_path.n - 1] == '/')
+        e->base_path.n--;
     e->origin.proxy = c->proxy ? arena_strdup(&box->arena, c->proxy) : NULL;
     e->origin.ca_file = c->ca_file ? arena_strdup(&box->arena, c->ca_file) : NULL;
     return ERR_OK;
 }
 
 static enum err key_fill(struct endpoint *e, const struct config_endpoint *c, struct buf *problem) {
-    const char *usual = e->provider->key_env && host_is_default(e->provider, &e->origin) ? getenv(e->provider->key_env) : NULL;
+    const char *usual =
+        e->provider->key_env && host_is_default(e->provider, &e->origin) ? getenv(e->provider->key_env) : NULL;
     struct slice key = secret_is_empty(&c->key) ? slice_str(usual) : secret_reveal(&c->key);
-    if (!secret_set(&e->key, key)) return ERR_NO_MEMORY;
-    if (key.n || !e->provider->needs_key) return ERR_OK;
+    if (!secret_set(&e->key, key))
+        return ERR_NO_MEMORY;
+    if (key.n || !e->provider->needs_key)
+        return ERR_OK;
     buf_printf(problem, "line %u: endpoint '%s': provider %s needs a key: give key or key_file", c->line, c->name,
                e->provider->name);
-    if (e->provider->key_env) buf_printf(problem, ", or set %s", e->provider->key_env);
+    if (e->provider->key_env)
+        buf_printf(problem, ", or set %s", e->provider->key_env);
     buf_append_char(problem, '\n');
     return ERR_BAD_FIELD;
 }
 
 static enum err headers_fill(struct endpoint_box *box, const struct config_endpoint *c) {
-    if (c->n_headers == 0) return ERR_OK;
+    if (c->n_headers == 0)
+        return ERR_OK;
     struct header *h = arena_array(&box->arena, c->n_headers, sizeof *h);
-    if (!h) return ERR_NO_MEMORY;
+    if (!h)
+        return ERR_NO_MEMORY;
     for (size_t i = 0; i < c->n_headers; i++) {
         h[i].name = arena_copy(&box->arena, slice_str(c->headers[i].name));
         h[i].value = arena_copy(&box->arena, slice_str(c->headers[i].value));
-        if (!h[i].name.p || !h[i].value.p) return ERR_NO_MEMORY;
+        if (!h[i].name.p || !h[i].value.p)
+            return ERR_NO_MEMORY;
     }
     box->pub.headers = (struct headers){h, c->n_headers};
     return ERR_OK;
@@ -167,19 +189,24 @@ static uint64_t ms_or(int64_t given, uint64_t otherwise) {
 static enum err endpoint_fill(struct endpoint_box *box, const struct config_endpoint *c, struct buf *problem) {
     struct endpoint *e = &box->pub;
     if (strcmp(c->name, ENDPOINT_ENGINE) == 0) {
-        buf_printf(problem, "line %u: endpoint '%s': that name is the local engine's; choose another\n", c->line, c->name);
+        buf_printf(problem, "line %u: endpoint '%s': that name is the local engine's; choose another\n", c->line,
+                   c->name);
         return ERR_BAD_FIELD;
     }
     e->provider = provider_of(c, problem);
-    if (!e->provider) return ERR_BAD_FIELD;
+    if (!e->provider)
+        return ERR_BAD_FIELD;
     e->name = arena_strdup(&box->arena, c->name);
-    if (!e->name) return ERR_NO_MEMORY;
+    if (!e->name)
+        return ERR_NO_MEMORY;
     enum err err = origin_fill(box, c, problem);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     if (strcmp(e->provider->name, "openai") == 0 && !host_is_default(e->provider, &e->origin))
         e->provider = provider_by_name(SLICE("openai-compatible"));
     err = key_fill(e, c, problem);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     e->zone = c->has_zone ? c->zone : zone_of(e->provider, &e->origin);
     e->retention = c->retention;
     e->connect_ms = ms_or(c->connect_ms, LIMIT_CONNECT_MS);
@@ -191,7 +218,8 @@ static enum err endpoint_fill(struct endpoint_box *box, const struct config_endp
 
 enum err endpoint_new(const struct config_endpoint *c, struct endpoint **ret, struct buf *problem) {
     struct endpoint_box *box = box_new();
-    if (!box) return ERR_NO_MEMORY;
+    if (!box)
+        return ERR_NO_MEMORY;
     enum err e = endpoint_fill(box, c, problem);
     if (e == ERR_OK)
         *ret = &box->pub;
@@ -202,7 +230,8 @@ enum err endpoint_new(const struct config_endpoint *c, struct endpoint **ret, st
 
 enum err endpoint_new_engine(struct endpoint **ret) {
     struct endpoint_box *box = box_new();
-    if (!box) return ERR_NO_MEMORY;
+    if (!box)
+        return ERR_NO_MEMORY;
     struct endpoint *e = &box->pub;
     e->name = ENDPOINT_ENGINE;
     e->provider = &provider_engine;

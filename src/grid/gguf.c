@@ -28,20 +28,21 @@ static const uint8_t type_bytes[GGUF_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 
 #define GGUF_KEYS_MAX 65536      // real files have about 40
 #define GGUF_TENSORS_MAX 1048576 // the largest mixtures have some thousands
 #define GGUF_DIMS_MAX 8
-#define GGUF_TEXT_MAX 256        // of what is kept of a text
+#define GGUF_TEXT_MAX 256 // of what is kept of a text
 
 struct source {
     int fd;              // -1: only `window`
     struct slice window; // bytes at window_at
     uint64_t window_at;
-    uint64_t at, end;    // position and size of the file, or the limit if that is nearer
-    bool limited;        // the limit is nearer
-    enum err err;        // sticks
+    uint64_t at, end; // position and size of the file, or the limit if that is nearer
+    bool limited;     // the limit is nearer
+    enum err err;     // sticks
     char bytes[65536];
 };
 
 static void source_fail(struct source *s, enum err e) {
-    if (s->err == ERR_OK) s->err = e;
+    if (s->err == ERR_OK)
+        s->err = e;
 }
 
 static bool source_fill(struct source *s) {
@@ -60,25 +61,30 @@ static bool source_fill(struct source *s) {
 }
 
 static bool source_has(struct source *s, uint64_t n) {
-    if (s->err != ERR_OK) return false;
-    if (n <= s->end - s->at) return true;
+    if (s->err != ERR_OK)
+        return false;
+    if (n <= s->end - s->at)
+        return true;
     source_fail(s, s->limited ? ERR_TOO_LARGE : ERR_UP_PROTOCOL);
     return false;
 }
 
 static void source_skip(struct source *s, uint64_t n) {
-    if (source_has(s, n)) s->at += n;
+    if (source_has(s, n))
+        s->at += n;
 }
 
 // False: *ret is zeroed and the error stands in s.
 static bool source_read(struct source *s, void *ret, size_t n) {
     char *out = ret;
     memset(ret, 0, n);
-    if (!source_has(s, n)) return false;
+    if (!source_has(s, n))
+        return false;
     while (n > 0) {
         uint64_t off = s->at - s->window_at;
         if (s->at < s->window_at || off >= s->window.n) {
-            if (!source_fill(s)) return false;
+            if (!source_fill(s))
+                return false;
             off = 0;
         }
         size_t take = s->window.n - (size_t)off < n ? s->window.n - (size_t)off : n;
@@ -106,11 +112,13 @@ static void source_text(struct source *s, char *out, size_t room) {
     uint64_t n = source_u64(s);
     size_t keep = n < room - 1 ? (size_t)n : room - 1;
     out[0] = '\0';
-    if (!source_has(s, n)) return;
+    if (!source_has(s, n))
+        return;
     uint64_t behind = s->at + n;
     bool ok = source_read(s, out, keep);
     out[ok ? keep : 0] = '\0';
-    if (s->err == ERR_OK) s->at = behind;
+    if (s->err == ERR_OK)
+        s->at = behind;
 }
 
 static void array_skip(struct source *s) {
@@ -121,12 +129,14 @@ static void array_skip(struct source *s) {
         return;
     }
     if (type != GGUF_STRING) {
-        if (n > GGUF_HEADER_BYTES) source_fail(s, ERR_UP_PROTOCOL);
+        if (n > GGUF_HEADER_BYTES)
+            source_fail(s, ERR_UP_PROTOCOL);
         source_skip(s, n * type_bytes[type]);
         return;
     }
     // Each string takes eight bytes at least, so `end` bounds this loop.
-    for (uint64_t i = 0; i < n && s->err == ERR_OK; i++) source_skip(s, source_u64(s));
+    for (uint64_t i = 0; i < n && s->err == ERR_OK; i++)
+        source_skip(s, source_u64(s));
 }
 
 static void value_skip(struct source *s, uint32_t type) {
@@ -144,7 +154,8 @@ static int64_t scalar_read(struct source *s, uint32_t type) {
     uint8_t b[8] = {0};
     source_read(s, b, type_bytes[type]);
     uint64_t v = 0;
-    for (size_t i = type_bytes[type]; i > 0; i--) v = v << 8 | b[i - 1];
+    for (size_t i = type_bytes[type]; i > 0; i--)
+        v = v << 8 | b[i - 1];
     return v > INT64_MAX / 2 ? 0 : (int64_t)v;
 }
 
@@ -154,7 +165,8 @@ static bool type_is_integer(uint32_t type) {
 
 // A number; of an array (heads per layer) the largest. Anything else is skipped and counts as 0.
 static int64_t number_read(struct source *s, uint32_t type) {
-    if (type_is_integer(type)) return scalar_read(s, type);
+    if (type_is_integer(type))
+        return scalar_read(s, type);
     uint64_t start = s->at;
     if (type != GGUF_ARRAY) {
         value_skip(s, type);
@@ -170,7 +182,8 @@ static int64_t number_read(struct source *s, uint32_t type) {
     int64_t most = 0;
     for (uint64_t i = 0; i < n && s->err == ERR_OK; i++) {
         int64_t v = scalar_read(s, of);
-        if (v > most) most = v;
+        if (v > most)
+            most = v;
     }
     return most;
 }
@@ -180,7 +193,8 @@ static void template_read(struct source *s, struct gguf *g) {
     source_text(s, text, sizeof text);
     struct slice t = slice_str(text);
     g->chat_template = g->chat_template || t.n > 0;
-    if (slice_search(t, SLICE("tools")) != SIZE_MAX) g->template_tools = true;
+    if (slice_search(t, SLICE("tools")) != SIZE_MAX)
+        g->template_tools = true;
     if (slice_search(t, SLICE("<think>")) != SIZE_MAX || slice_search(t, SLICE("enable_thinking")) != SIZE_MAX)
         g->template_thinking = true;
 }
@@ -189,16 +203,22 @@ static void text_keep(struct source *s, char *out, size_t room) {
     char text[GGUF_TEXT_MAX];
     source_text(s, text, sizeof text);
     size_t n = 0;
-    for (; text[n] && n + 1 < room; n++) out[n] = text[n] > 0x20 && text[n] < 0x7f ? text[n] : '_';
+    for (; text[n] && n + 1 < room; n++)
+        out[n] = text[n] > 0x20 && text[n] < 0x7f ? text[n] : '_';
     out[n] = '\0';
 }
 
 static int64_t *number_of(struct gguf *g, struct slice key) {
-    if (slice_ends(key, ".context_length")) return &g->context_length;
-    if (slice_ends(key, ".block_count")) return &g->block_count;
-    if (slice_ends(key, ".embedding_length")) return &g->embedding_length;
-    if (slice_ends(key, ".attention.head_count")) return &g->head_count;
-    if (slice_ends(key, ".attention.head_count_kv")) return &g->head_count_kv;
+    if (slice_ends(key, ".context_length"))
+        return &g->context_length;
+    if (slice_ends(key, ".block_count"))
+        return &g->block_count;
+    if (slice_ends(key, ".embedding_length"))
+        return &g->embedding_length;
+    if (slice_ends(key, ".attention.head_count"))
+        return &g->head_count;
+    if (slice_ends(key, ".attention.head_count_kv"))
+        return &g->head_count_kv;
     return NULL;
 }
 
@@ -229,10 +249,12 @@ static void pair_read(struct source *s, struct gguf *g) {
 static void tensor_read(struct source *s, struct gguf *g) {
     source_skip(s, source_u64(s)); // name
     uint32_t dims = source_u32(s);
-    if (dims > GGUF_DIMS_MAX) source_fail(s, ERR_UP_PROTOCOL);
+    if (dims > GGUF_DIMS_MAX)
+        source_fail(s, ERR_UP_PROTOCOL);
     uint64_t elements = 1;
     for (uint32_t i = 0; i < dims && s->err == ERR_OK; i++)
-        if (__builtin_mul_overflow(elements, source_u64(s), &elements)) source_fail(s, ERR_UP_PROTOCOL);
+        if (__builtin_mul_overflow(elements, source_u64(s), &elements))
+            source_fail(s, ERR_UP_PROTOCOL);
     source_skip(s, 4 + 8); // type, offset
     if (elements > INT64_MAX || __builtin_add_overflow(g->parameters, (int64_t)elements, &g->parameters))
         source_fail(s, ERR_UP_PROTOCOL);
@@ -241,14 +263,20 @@ static void tensor_read(struct source *s, struct gguf *g) {
 static enum err header_read(struct source *s, struct gguf *ret) {
     struct gguf g = {.file_type = -1};
     char magic[4];
-    if (!source_read(s, magic, sizeof magic) || memcmp(magic, "GGUF", 4) != 0) return ERR_UP_PROTOCOL;
+    if (!source_read(s, magic, sizeof magic) || memcmp(magic, "GGUF", 4) != 0)
+        return ERR_UP_PROTOCOL;
     uint32_t version = source_u32(s);
-    if (version < 2 || version > 3) return ERR_UP_PROTOCOL;
+    if (version < 2 || version > 3)
+        return ERR_UP_PROTOCOL;
     uint64_t tensors = source_u64(s), pairs = source_u64(s);
-    if (tensors > GGUF_TENSORS_MAX || pairs > GGUF_KEYS_MAX) return ERR_UP_PROTOCOL;
-    for (uint64_t i = 0; i < pairs && s->err == ERR_OK; i++) pair_read(s, &g);
-    for (uint64_t i = 0; i < tensors && s->err == ERR_OK; i++) tensor_read(s, &g);
-    if (s->err == ERR_OK) *ret = g;
+    if (tensors > GGUF_TENSORS_MAX || pairs > GGUF_KEYS_MAX)
+        return ERR_UP_PROTOCOL;
+    for (uint64_t i = 0; i < pairs && s->err == ERR_OK; i++)
+        pair_read(s, &g);
+    for (uint64_t i = 0; i < tensors && s->err == ERR_OK; i++)
+        tensor_read(s, &g);
+    if (s->err == ERR_OK)
+        *ret = g;
     return s->err;
 }
 
@@ -259,7 +287,8 @@ enum err gguf_read(struct slice bytes, struct gguf *ret) {
 
 enum err gguf_read_file(const char *path, struct gguf *ret) {
     struct source s = {.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    if (s.fd < 0) return ERR_DISK;
+    if (s.fd < 0)
+        return ERR_DISK;
     off_t size = lseek(s.fd, 0, SEEK_END);
     s.limited = size > 0 && (uint64_t)size > GGUF_HEADER_BYTES;
     s.end = s.limited ? GGUF_HEADER_BYTES : (uint64_t)(size > 0 ? size : 0);
@@ -271,12 +300,12 @@ enum err gguf_read_file(const char *path, struct gguf *ret) {
 // llama.h, enum llama_ftype.
 const char *gguf_quantization(int file_type) {
     static const char *const names[] = {
-        [0] = "F32",      [1] = "F16",      [2] = "Q4_0",    [3] = "Q4_1",     [7] = "Q8_0",     [8] = "Q5_0",
-        [9] = "Q5_1",     [10] = "Q2_K",    [11] = "Q3_K_S", [12] = "Q3_K_M",  [13] = "Q3_K_L",  [14] = "Q4_K_S",
-        [15] = "Q4_K_M",  [16] = "Q5_K_S",  [17] = "Q5_K_M", [18] = "Q6_K",    [19] = "IQ2_XXS", [20] = "IQ2_XS",
-        [21] = "Q2_K_S",  [22] = "IQ3_XS",  [23] = "IQ3_XXS", [24] = "IQ1_S",  [25] = "IQ4_NL",  [26] = "IQ3_S",
-        [27] = "IQ3_M",   [28] = "IQ2_S",   [29] = "IQ2_M",  [30] = "IQ4_XS",  [31] = "IQ1_M",   [32] = "BF16",
-        [36] = "TQ1_0",   [37] = "TQ2_0",   [38] = "MXFP4"};
+        [0] = "F32",     [1] = "F16",     [2] = "Q4_0",     [3] = "Q4_1",    [7] = "Q8_0",     [8] = "Q5_0",
+        [9] = "Q5_1",    [10] = "Q2_K",   [11] = "Q3_K_S",  [12] = "Q3_K_M", [13] = "Q3_K_L",  [14] = "Q4_K_S",
+        [15] = "Q4_K_M", [16] = "Q5_K_S", [17] = "Q5_K_M",  [18] = "Q6_K",   [19] = "IQ2_XXS", [20] = "IQ2_XS",
+        [21] = "Q2_K_S", [22] = "IQ3_XS", [23] = "IQ3_XXS", [24] = "IQ1_S",  [25] = "IQ4_NL",  [26] = "IQ3_S",
+        [27] = "IQ3_M",  [28] = "IQ2_S",  [29] = "IQ2_M",   [30] = "IQ4_XS", [31] = "IQ1_M",   [32] = "BF16",
+        [36] = "TQ1_0",  [37] = "TQ2_0",  [38] = "MXFP4"};
     size_t n = sizeof names / sizeof names[0];
     const char *name = file_type >= 0 && (size_t)file_type < n ? names[file_type] : NULL;
     return name ? name : "";
@@ -284,9 +313,11 @@ const char *gguf_quantization(int file_type) {
 
 int64_t gguf_kv_bytes(const struct gguf *g, int64_t context_tokens) {
     int64_t heads = g->head_count, kv_heads = g->head_count_kv ? g->head_count_kv : heads;
-    if (heads <= 0 || g->block_count <= 0 || g->embedding_length <= 0 || context_tokens <= 0) return 0;
+    if (heads <= 0 || g->block_count <= 0 || g->embedding_length <= 0 || context_tokens <= 0)
+        return 0;
     int64_t bytes = 2 * 2; // keys and values, 16 bit each
-    if (__builtin_mul_overflow(bytes, g->block_count, &bytes) || __builtin_mul_overflow(bytes, context_tokens, &bytes) ||
+    if (__builtin_mul_overflow(bytes, g->block_count, &bytes) ||
+        __builtin_mul_overflow(bytes, context_tokens, &bytes) ||
         __builtin_mul_overflow(bytes, g->embedding_length / heads, &bytes) ||
         __builtin_mul_overflow(bytes, kv_heads, &bytes))
         return 0;

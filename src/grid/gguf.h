@@ -8,12 +8,12 @@
 #include "base/slice.h"
 
 struct gguf {
-    char architecture[32]; // "llama"; empty if not given
-    char size_label[16];   // "135M"
-    int64_t parameters;    // elements of all tensors
+    char architecture[32];                                                            // "llama"; empty if not given
+    char size_label[16];                                                              // "135M"
+    int64_t parameters;                                                               // elements of all tensors
     int64_t context_length, block_count, embedding_length, head_count, head_count_kv; // 0: not given
-    int file_type;         // general.file_type, -1: not given
-    bool embedding;        // has a pooling type: a model for embeddings
+    int file_type;  // general.file_type, -1: not given
+    bool embedding; // has a pooling type: a model for embeddings
     bool chat_template, template_tools, template_thinking;
 };
 

@@ -22,7 +22,7 @@ struct provider {
     unsigned quirks;         // enum quirk
     const char *models_path; // GET behind the base URL; how it is read goes by dialect
     bool needs_key;
-    const char *key_env;     // the usual variable, or NULL
+    const char *key_env; // the usual variable, or NULL
 };
 const struct provider *provider_by_name(struct slice name);
 extern const struct provider providers[];
@@ -32,12 +32,12 @@ extern const size_t n_providers;
 struct endpoint {
     const char *name;
     const struct provider *provider;
-    struct origin origin; // slices owned by the endpoint
+    struct origin origin;   // slices owned by the endpoint
     struct slice base_path; // "/v1", without a slash at its end
     struct secret key;
     enum zone zone;
     bool retention;
-    bool engine;          // the local engine: origin is chosen per target
+    bool engine; // the local engine: origin is chosen per target
     uint64_t connect_ms, first_event_ms, idle_ms, total_ms;
     struct headers headers; // extra, from config
     _Atomic unsigned refs;
@@ -50,8 +50,8 @@ struct histogram {
     _Atomic uint64_t sum_us;
 };
 struct target_stats {
-    struct histogram first_event; // time to the first token
-    struct histogram per_token;   // time per output token after the first
+    struct histogram first_event;        // time to the first token
+    struct histogram per_token;          // time per output token after the first
     _Atomic uint64_t results[ERR_COUNT]; // attempts by how they ended
 };
 extern const uint64_t stats_bounds_us[STATS_BUCKETS];
@@ -63,31 +63,31 @@ struct target_live {
     _Atomic int in_flight;
     _Atomic uint64_t requests, failures;
     _Atomic uint64_t input_tokens, output_tokens;
-    _Atomic int engine_state;          // enum engine_state
+    _Atomic int engine_state; // enum engine_state
     _Atomic int consecutive_failures;
     _Atomic int64_t last_error_wall_us;
-    _Atomic int last_err;              // enum err
-    _Atomic int64_t not_before_ms;     // clock_mono_ms: a Retry-After is respected until then
+    _Atomic int last_err;          // enum err
+    _Atomic int64_t not_before_ms; // clock_mono_ms: a Retry-After is respected until then
     // engine targets, written by the main thread
-    _Atomic int engine_pid, engine_restarts; // 0: not running
+    _Atomic int engine_pid, engine_restarts;                               // 0: not running
     _Atomic int64_t engine_since_s, engine_expires_s, engine_memory_bytes; // 0: not loaded
     struct target_stats stats;
 };
 enum engine_state { ENGINE_OFF, ENGINE_STARTING, ENGINE_READY, ENGINE_FAILED };
 
 struct target {
-    const char *name;         // "groq/llama-3.3-70b", "local/smollm2:135m"
-    struct slice model;       // as the upstream knows it
+    const char *name;   // "groq/llama-3.3-70b", "local/smollm2:135m"
+    struct slice model; // as the upstream knows it
     struct endpoint *endpoint;
     enum zone zone;
-    struct price price;       // PRICE_FREE for the engine
-    int64_t context;          // tokens, 0 unknown
+    struct price price;           // PRICE_FREE for the engine
+    int64_t context;              // tokens, 0 unknown
     bool vision, tools, thinking; // false may mean unknown where caps_known is false
     bool caps_known;
-    struct slice unix_path;   // engine: the child's socket
+    struct slice unix_path; // engine: the child's socket
     struct target_live *live;
-    const char *alias_of;     // another name of that model ("smollm2"): lists leave it out; NULL: none
-    int64_t size_bytes;       // engine: of the file
+    const char *alias_of; // another name of that model ("smollm2"): lists leave it out; NULL: none
+    int64_t size_bytes;   // engine: of the file
     struct slice family, quantization, parameter_size, digest; // from the GGUF, empty if unknown
     int64_t modified_s;
 };

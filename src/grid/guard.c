@@ -25,25 +25,28 @@
 
 struct guard {
     pid_t server;
-    int signals;            // signalfd
+    int signals; // signalfd
     bool stdin_open;
-    uint64_t stop_ms;       // when the stop began; 0: not yet
-    unsigned terms;         // SIGTERMs sent
-    int status;             // of the server, once `ended`
+    uint64_t stop_ms; // when the stop began; 0: not yet
+    unsigned terms;   // SIGTERMs sent
+    int status;       // of the server, once `ended`
     bool ended;
 };
 
 static void descriptors_close(void) {
 #ifdef SYS_close_range
-    if (syscall(SYS_close_range, 3u, ~0u, 0u) == 0) return;
+    if (syscall(SYS_close_range, 3u, ~0u, 0u) == 0)
+        return;
 #endif
     long most = sysconf(_SC_OPEN_MAX);
-    for (int fd = 3; fd < (most > 0 && most < 65536 ? most : 65536); fd++) close(fd);
+    for (int fd = 3; fd < (most > 0 && most < 65536 ? most : 65536); fd++)
+        close(fd);
 }
 
 // Own group, so that Ctrl-C at a terminal reaches gridtie alone, which then stops us in order.
 static bool guard_bind(pid_t parent) {
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) return false;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        return false;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)setpgid(0, 0);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -52,10 +55,13 @@ static bool guard_bind(pid_t parent) {
 
 static void server_exec(pid_t guard, char **argv, const sigset_t *unblocked) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != guard) _exit(1);
+    if (getppid() != guard)
+        _exit(1);
     int null = open("/dev/null", O_RDONLY);
-    if (null >= 0) dup2(null, STDIN_FILENO);
-    if (null > STDERR_FILENO) close(null);
+    if (null >= 0)
+        dup2(null, STDIN_FILENO);
+    if (null > STDERR_FILENO)
+        close(null);
     (void)signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, unblocked, NULL);
     execv(argv[0], argv);
@@ -73,24 +79,29 @@ static bool guard_start(struct guard *g, char **argv) {
     sigprocmask(SIG_BLOCK, &ours, &before);
     sigemptyset(&before); // the server starts with nothing blocked, whatever we inherited
     g->signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (g->signals < 0) return false;
+    if (g->signals < 0)
+        return false;
     pid_t self = getpid();
     g->server = fork();
-    if (g->server == 0) server_exec(self, argv, &before);
-    if (g->server < 0) return false;
+    if (g->server == 0)
+        server_exec(self, argv, &before);
+    if (g->server < 0)
+        return false;
     dprintf(STDERR_FILENO, GUARD_PID_LINE "%d\n", (int)g->server);
     return true;
 }
 
 static void guard_stop(struct guard *g) {
-    if (g->stop_ms == 0) g->stop_ms = clock_mono_ms();
+    if (g->stop_ms == 0)
+        g->stop_ms = clock_mono_ms();
 }
 
 static void guard_reap(struct guard *g) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid != g->server) continue; // a grandchild that came to us
+        if (pid != g->server)
+            continue; // a grandchild that came to us
         g->status = status;
         g->ended = true;
     }
@@ -109,14 +120,16 @@ static void guard_read_signals(struct guard *g) {
 static void guard_read_stdin(struct guard *g) {
     char bytes[64];
     ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
-    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return;
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+        return;
     g->stdin_open = false;
     guard_stop(g);
 }
 
 // Sends what is due of the stop and tells how long to sleep until the next of it; -1: for ever.
 static int guard_step(struct guard *g) {
-    if (g->stop_ms == 0) return -1;
+    if (g->stop_ms == 0)
+        return -1;
     uint64_t age = clock_mono_ms() - g->stop_ms;
     if (g->terms == 0 || (g->terms == 1 && age >= SECOND_TERM_MS)) {
         g->terms++;
@@ -130,19 +143,25 @@ static int guard_step(struct guard *g) {
 }
 
 int engine_guard_main(int argc, char **argv) {
-    if (argc < 4) return 2;
+    if (argc < 4)
+        return 2;
     descriptors_close();
-    if (!guard_bind((pid_t)strtol(argv[2], NULL, 10))) return 1;
+    if (!guard_bind((pid_t)strtol(argv[2], NULL, 10)))
+        return 1;
     struct guard g = {.stdin_open = true};
-    if (!guard_start(&g, argv + 3)) return 1;
+    if (!guard_start(&g, argv + 3))
+        return 1;
     while (!g.ended) {
         struct pollfd fds[2] = {{.fd = g.signals, .events = POLLIN},
                                 {.fd = g.stdin_open ? STDIN_FILENO : -1, .events = POLLIN}};
         int n = poll(fds, 2, guard_step(&g));
-        if (n > 0 && fds[0].revents) guard_read_signals(&g);
-        if (n > 0 && fds[1].revents) guard_read_stdin(&g);
+        if (n > 0 && fds[0].revents)
+            guard_read_signals(&g);
+        if (n > 0 && fds[1].revents)
+            guard_read_stdin(&g);
     }
-    if (!WIFSIGNALED(g.status)) return WEXITSTATUS(g.status);
+    if (!WIFSIGNALED(g.status))
+        return WEXITSTATUS(g.status);
     dprintf(STDERR_FILENO, "gridtie-engine-guard: ended by signal %d\n", WTERMSIG(g.status));
     return 128 + WTERMSIG(g.status);
 }

@@ -46,7 +46,8 @@ struct snapshot_box {
 
 struct lives *lives_new(void) {
     struct lives *l = mem_zalloc(sizeof *l);
-    if (l) atomic_init(&l->refs, 1);
+    if (l)
+        atomic_init(&l->refs, 1);
     return l;
 }
 
@@ -56,7 +57,8 @@ struct lives *lives_ref(struct lives *l) {
 }
 
 void lives_unref(struct lives *l) {
-    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
+        return;
     while (l->targets) {
         struct live_entry *e = l->targets;
         l->targets = e->next;
@@ -74,9 +76,11 @@ void lives_unref(struct lives *l) {
 
 struct target_live *lives_target(struct lives *l, const char *name) {
     for (struct live_entry *e = l->targets; e; e = e->next)
-        if (strcmp(e->name, name) == 0) return &e->live;
+        if (strcmp(e->name, name) == 0)
+            return &e->live;
     struct live_entry *e = mem_zalloc(sizeof *e);
-    if (!e) return NULL;
+    if (!e)
+        return NULL;
     e->name = mem_strdup(name);
     if (!e->name) {
         mem_free(e);
@@ -89,9 +93,11 @@ struct target_live *lives_target(struct lives *l, const char *name) {
 
 struct endpoint_live *lives_endpoint(struct lives *l, const char *name) {
     for (struct endpoint_entry *e = l->endpoints; e; e = e->next)
-        if (strcmp(e->name, name) == 0) return &e->live;
+        if (strcmp(e->name, name) == 0)
+            return &e->live;
     struct endpoint_entry *e = mem_zalloc(sizeof *e);
-    if (!e) return NULL;
+    if (!e)
+        return NULL;
     e->name = mem_strdup(name);
     if (!e->name) {
         mem_free(e);
@@ -107,7 +113,8 @@ struct endpoint_live *lives_endpoint(struct lives *l, const char *name) {
 enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max_targets, size_t max_endpoints,
                       struct snapshot **ret) {
     struct snapshot_box *box = mem_zalloc(sizeof *box);
-    if (!box) return ERR_NO_MEMORY;
+    if (!box)
+        return ERR_NO_MEMORY;
     arena_init(&box->arena, SNAPSHOT_ARENA_BYTES, 4096);
     atomic_init(&box->pub.refs, 1);
     box->pub.id = id;
@@ -119,7 +126,8 @@ enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max
     box->pub.endpoints = arena_array(&box->arena, max_endpoints + 1, sizeof(struct endpoint *));
     box->faces = arena_array(&box->arena, max_endpoints + 1, sizeof *box->faces);
     *ret = &box->pub;
-    if (box->pub.targets && box->pub.endpoints && box->faces) return ERR_OK;
+    if (box->pub.targets && box->pub.endpoints && box->faces)
+        return ERR_OK;
     snapshot_unref(&box->pub);
     *ret = NULL;
     return ERR_NO_MEMORY;
@@ -127,13 +135,15 @@ enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max
 
 enum err snapshot_add_endpoint(struct snapshot *s, struct endpoint *e, bool open) {
     struct snapshot_box *box = (struct snapshot_box *)s;
-    if (s->n_endpoints >= box->max_endpoints) return ERR_LIMIT;
+    if (s->n_endpoints >= box->max_endpoints)
+        return ERR_LIMIT;
     struct endpoint_face *face = &box->faces[s->n_endpoints];
     char *any = arena_printf(&box->arena, "%s/*", e->name);
     face->open = open;
     face->live = lives_endpoint(box->lives, e->name);
     face->any = any ? lives_target(box->lives, any) : NULL;
-    if (!face->live || !face->any) return ERR_NO_MEMORY;
+    if (!face->live || !face->any)
+        return ERR_NO_MEMORY;
     s->endpoints[s->n_endpoints++] = endpoint_ref(e);
     return ERR_OK;
 }
@@ -141,9 +151,11 @@ enum err snapshot_add_endpoint(struct snapshot *s, struct endpoint *e, bool open
 static void config_apply(const struct config *c, struct target *t) {
     for (size_t i = 0; i < c->n_prices; i++) {
         const struct config_price *p = &c->prices[i];
-        if (strcmp(p->name, t->name) != 0) continue;
+        if (strcmp(p->name, t->name) != 0)
+            continue;
         t->price = (struct price){p->input, p->output, p->cache_read, p->cache_write};
-        if (p->context > 0) t->context = p->context;
+        if (p->context > 0)
+            t->context = p->context;
     }
 }
 
@@ -154,13 +166,15 @@ static struct price price_usual(enum zone z) {
 
 struct target *snapshot_add_target(struct snapshot *s, struct endpoint *e, enum zone zone, struct slice model) {
     struct snapshot_box *box = (struct snapshot_box *)s;
-    if (s->n_targets >= box->max_targets) return NULL;
+    if (s->n_targets >= box->max_targets)
+        return NULL;
     struct target *t = &s->targets[s->n_targets];
     *t = (struct target){.endpoint = e, .zone = zone, .price = price_usual(zone)};
     t->name = arena_printf(&box->arena, "%s/%.*s", e->name, SLICE_FMT(model));
     t->model = arena_copy(&box->arena, model);
     t->live = t->name ? lives_target(box->lives, t->name) : NULL;
-    if (!t->live || !t->model.p) return NULL;
+    if (!t->live || !t->model.p)
+        return NULL;
     config_apply(s->config, t);
     s->n_targets++;
     return t;
@@ -186,9 +200,11 @@ struct snapshot *snapshot_ref(struct snapshot *s) {
 }
 
 void snapshot_unref(struct snapshot *s) {
-    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return;
     struct snapshot_box *box = (struct snapshot_box *)s;
-    for (size_t i = 0; i < s->n_endpoints; i++) endpoint_unref(s->endpoints[i]);
+    for (size_t i = 0; i < s->n_endpoints; i++)
+        endpoint_unref(s->endpoints[i]);
     config_unref(s->config);
     lives_unref(box->lives);
     arena_done(&box->arena);
@@ -197,7 +213,8 @@ void snapshot_unref(struct snapshot *s) {
 
 const struct target *snapshot_target(const struct snapshot *s, struct slice full_name) {
     for (size_t i = 0; i < s->n_targets; i++)
-        if (slice_is(full_name, s->targets[i].name)) return &s->targets[i];
+        if (slice_is(full_name, s->targets[i].name))
+            return &s->targets[i];
     return NULL;
 }
 
@@ -210,10 +227,13 @@ static const struct target *open_target(const struct snapshot *s, size_t at, str
     struct endpoint *e = s->endpoints[at];
     struct target *t = ARENA_NEW(a, struct target);
     char *name = arena_cstr(a, full_name);
-    if (!t || !name) return NULL;
+    if (!t || !name)
+        return NULL;
     size_t cut = strlen(e->name) + 1;
-    *t = (struct target){.name = name, .model = slice_of(name + cut, full_name.n - cut), .endpoint = e, .zone = e->zone};
-    if (model_is_cloud(e, t->model)) t->zone = ZONE_CLOUD;
+    *t =
+        (struct target){.name = name, .model = slice_of(name + cut, full_name.n - cut), .endpoint = e, .zone = e->zone};
+    if (model_is_cloud(e, t->model))
+        t->zone = ZONE_CLOUD;
     t->price = price_usual(t->zone);
     t->live = box->faces[at].any;
     config_apply(s->config, t);
@@ -224,8 +244,10 @@ const struct target *snapshot_open_target(const struct snapshot *s, struct slice
     const struct snapshot_box *box = (const struct snapshot_box *)s;
     for (size_t i = 0; i < s->n_endpoints; i++) {
         struct slice name = slice_str(s->endpoints[i]->name);
-        bool here = full_name.n > name.n + 1 && full_name.p[name.n] == '/' && slice_eq(slice_first(full_name, name.n), name);
-        if (here) return box->faces[i].open ? open_target(s, i, full_name, a) : NULL;
+        bool here =
+            full_name.n > name.n + 1 && full_name.p[name.n] == '/' && slice_eq(slice_first(full_name, name.n), name);
+        if (here)
+            return box->faces[i].open ? open_target(s, i, full_name, a) : NULL;
     }
     return NULL;
 }

@@ -6,8 +6,8 @@
 
 // What changes about an endpoint; relaxed atomics.
 struct endpoint_live {
-    _Atomic int probes, probe_failures; // failures in a row
-    _Atomic int last_err, last_status;  // of the last probe that failed
+    _Atomic int probes, probe_failures;        // failures in a row
+    _Atomic int last_err, last_status;         // of the last probe that failed
     _Atomic int64_t last_ok_us, last_error_us; // wall
 };
 
@@ -21,8 +21,8 @@ struct target_live *lives_target(struct lives *l, const char *name);
 struct endpoint_live *lives_endpoint(struct lives *l, const char *name);
 
 // One reference, owned; room for so many rows. Takes references of config and lives.
-MUST_CHECK enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max_targets, size_t max_endpoints,
-                                 struct snapshot **ret);
+MUST_CHECK enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max_targets,
+                                 size_t max_endpoints, struct snapshot **ret);
 // open: it takes any model. Takes a reference.
 MUST_CHECK enum err snapshot_add_endpoint(struct snapshot *s, struct endpoint *e, bool open);
 // A row named "endpoint/model", with the price and limits that config gives for it. Borrowed; NULL: no memory or room.

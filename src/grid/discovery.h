@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GRID_DISCOVERY_H
+#define GRID_DISCOVERY_H
+// Asking an endpoint which models it has. Main thread.
+#include "grid/snapshot.h"
+
+struct found_model {
+    struct slice name;
+    bool cloud;      // Ollama passes it on to a cloud
+    int64_t context; // 0 unknown
+    int64_t size_bytes;
+    struct slice family, quantization, parameter_size, digest;
+};
+
+// Reads a list of models by the endpoint's dialect; slices in the arena. ERR_UP_PROTOCOL: it is none.
+MUST_CHECK enum err found_read(enum dialect_id dialect, struct slice body, struct arena *a, struct found_model **ret,
+                               size_t *ret_n);
+
+// Asks at once, then every 5 minutes, and 10 s after a failure.
+struct probe;
+// changed(ctx) is called when the list is another one (the first success included). Takes a reference of e.
+MUST_CHECK enum err probe_new(struct loop *l, struct client *c, struct endpoint *e, struct endpoint_live *live,
+                              void (*changed)(void *ctx), void *ctx, struct probe **ret);
+void probe_close(struct probe *p, void (*closed)(void *ctx), void *ctx);
+struct endpoint *probe_endpoint(const struct probe *p);
+void probe_set_endpoint(struct probe *p, struct endpoint *e); // the same place, after a reload
+// False: nothing is known yet. The list is borrowed until the loop's next turn.
+bool probe_found(const struct probe *p, const struct found_model **ret, size_t *ret_n);
+
+#endif

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine: all slots together. It decides who may be in memory (an idle model leaves for one that is wanted, a busy
+// one never does), ends what was idle for keep_alive, lets waiters go when their time is over, and brings a new config
+// to what runs. Owns the slots, the store's list and the answers that could not be posted yet. Main thread only; a tick
+// of a second, or a tenth while anyone waits, drives what is bound to time.
+#include "grid/engine.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "grid/slot.h"
+
+#define TICK_MS 1000
+#define TICK_WAITING_MS 100
+
+const struct models *engine_models(const struct engine *e) {
+    return e->models;
+}
+
+static struct slot *slot_named(const struct engine *e, const char *name) {
+    for (struct slot *s = e->slots; s; s = s->next)
+        if (strcmp(s->name, name) == 0)
+            return s;
+    return NULL;
+}
+
+static struct slot *slot_of(const struct engine *e, const struct target_live *live) {
+    for (struct slot *s = e->slots; s; s = s->next)
+        if (s->live == live)
+            return s;
+    return NULL;
+}
+
+const char *engine_socket(const struct engine *e, const char *model) {
+    const struct slot *s = slot_named(e, model);
+    return s ? s->socket_path : NULL;
+}
+
+// ---- answers
+
+void want_deliver(void *want) {
+    struct want *w = want;
+    w->reply(w->arg, w->err, w->detail);
+    mem_free(w);
+}
+
+void want_reply(struct engine *e, struct want *w, enum err err, const char *detail) {
+    w->err = err;
+    snprintf(w->detail, sizeof w->detail, "%s", detail);
+    if (loop_post(w->l, want_deliver, w) == ERR_OK)
+        return;
+    w->next = e->undelivered;
+    e->undelivered = w;
+    engine_tick_soon(e);
+}
+
+static void deliver_again(struct engine *e) {
+    struct want *list = e->undelivered;
+    e->undelivered = NULL;
+    while (list) {
+        struct want *w = list;
+        list = w->next;
+        if (loop_post(w->l, want_deliver, w) == ERR_OK)
+            continue;
+        w->next = e->undelivered;
+        e->undelivered = w;
+    }
+}
+
+// ---- memory
+
+static int64_t budget_bytes(const struct engine *e) {
+    if (e->config->engine.memory_bytes > 0)
+        return e->config->engine.memory_bytes;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? (int64_t)pages / 4 * 3 * page : INT64_MAX;
+}
+
+static struct slot *idlest(const struct engine *e) {
+    struct slot *best = NULL;
+    for (struct slot *s = e->slots; s; s = s->next) {
+        if (s->phase != PHASE_READY || s->waiters || atomic_load(&s->live->in_flight) > 0)
+            continue;
+        if (!best || s->used_ms < best->used_ms)
+            best = s;
+    }
+    return best;
+}
+
+bool engine_make_room(struct slot *wanted) {
+    struct engine *e = wanted->e;
+    int64_t staying = 0, need = slot_need(wanted), budget = budget_bytes(e);
+    unsigned loaded = 0;
+    for (struct slot *s = e->slots; s; s = s->next) {
+        if (!s->child || s == wanted)
+            continue;
+        loaded++;
+        if (s->phase != PHASE_STOPPING)
+            staying += s->need_bytes;
+    }
+    if (loaded == 0) {
+        if (need > budget)
+            LOG(LOG_WARN, "engine_memory", LOG_S("model", wanted->name), LOG_I("needs", need), LOG_I("budget", budget));
+        return true; // alone it may try
+    }
+    bool stopping = false;
+    for (struct slot *s = e->slots; s; s = s->next)
+        stopping = stopping || (s->child && s->phase == PHASE_STOPPING);
+    while (staying > budget - need) {
+        struct slot *victim = idlest(e);
+        if (!victim || !slot_unload(victim))
+            return false;
+        staying -= victim->need_bytes;
+        stopping = true;
+    }
+    return !stopping; // what still goes still holds its memory
+}
+
+// ---- time
+
+static void tick_arm(struct engine *e) {
+    bool waiting = e->undelivered != NULL;
+    for (struct slot *s = e->slots; s && !waiting; s = s->next)
+        waiting = s->waiters != NULL;
+    timer_start(&e->tick, waiting ? TICK_WAITING_MS : TICK_MS);
+}
+
+void engine_tick_soon(struct engine *e) {
+    if (!e->closing)
+        timer_start(&e->tick, TICK_WAITING_MS);
+}
+
+static int64_t resident_bytes(int pid) {
+    char path[64], text[128];
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    unsigned long long total = 0, resident = 0;
+    bool ok = fgets(text, sizeof text, f) && sscanf(text, "%llu %llu", &total, &resident) == 2;
+    fclose(f);
+    return ok && resident < (1ull << 40) ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
+}
+
+static void tick_ready(struct slot *s, uint64_t now) {
+    int64_t keep = s->e->config->engine.keep_alive_ms;
+    uint64_t requests = atomic_load_explicit(&s->live->requests, memory_order_relaxed);
+    bool busy = atomic_load(&s->live->in_flight) > 0 || requests != s->last_requests;
+    s->last_requests = requests;
+    if (busy)
+        s->used_ms = now;
+    int64_t left = keep - (int64_t)(now - s->used_ms);
+    atomic_store_explicit(&s->live->engine_expires_s, clock_wall_s() + (left > 0 ? left / 1000 : 0),
+                          memory_order_relaxed);
+    int64_t rss = child_pid(s->child) ? resident_bytes(child_pid(s->child)) : 0;
+    if (rss > 0)
+        atomic_store_explicit(&s->live->engine_memory_bytes, rss, memory_order_relaxed);
+    if ((left <= 0 && !busy) || s->unload_asked)
+        (void)slot_unload(s);
+}
+
+static void queue_again(struct engine *e) {
+    for (struct slot *s = e->slots; s; s = s->next)
+        if (s->phase == PHASE_QUEUED)
+            slot_continue(s);
+}
+
+static void engine_tick(struct timer *t) {
+    struct engine *e = t->arg;
+    uint64_t now = clock_mono_ms();
+    deliver_again(e);
+    for (struct slot *s = e->slots; s; s = s->next) {
+        slot_expire(s, now);
+        if (s->phase == PHASE_READY)
+            tick_ready(s, now);
+    }
+    queue_again(e);
+    engine_slot_ended(e);
+    tick_arm(e);
+}
+
+// ---- questions
+
+void engine_take(struct engine *e, struct want *w) {
+    struct slot *s = slot_of(e, w->live);
+    if (e->closing)
+        want_reply(e, w, ERR_DRAINING, "gridtie is shutting down");
+    else if (!s || !s->model)
+        want_reply(e, w, ERR_ENGINE, "the model is not in the store any more");
+    else
+        slot_take(s, w);
+}
+
+void engine_take_unload(struct engine *e, const struct target_live *live) {
+    struct slot *s = slot_of(e, live);
+    if (!s || e->closing)
+        return;
+    s->unload_asked = s->child != NULL; // a busy or loading one goes once it is idle
+    (void)slot_unload(s);
+}
+
+void engine_take_suspicion(struct engine *e, const struct target_live *live) {
+    struct slot *s = slot_of(e, live);
+    if (s && !e->closing)
+        slot_suspect(s);
+}
+
+// ---- config
+
+static enum err slots_add(struct engine *e, struct buf *problem) {
+    for (size_t i = 0; i < e->models->n; i++) {
+        const struct model *m = &e->models->v[i];
+        struct slot *s = slot_named(e, m->name);
+        if (s) {
+            s->model = m;
+            continue;
+        }
+        enum err err = slot_new(e, m, &s, problem);
+        if (err != ERR_OK)
+            return err;
+        struct slot **at = &e->slots;
+        while (*at)
+            at = &(*at)->next;
+        *at = s;
+    }
+    return ERR_OK;
+}
+
+enum err engine_configure(struct engine *e, struct config *c, struct models *m, struct buf *problem) {
+    struct config *old_config = e->config;
+    struct models *old_models = e->models;
+    e->config = config_ref(c);
+    e->models = m;
+    for (struct slot *s = e->slots; s; s = s->next)
+        s->model = NULL;
+    enum err err = slots_add(e, problem);
+    for (struct slot *s = e->slots; s; s = s->next) {
+        if (!s->model)
+            slot_refuse(s, ERR_ENGINE, "the model is not in the store any more");
+        if (s->child && (!s->model || slot_recipe_changed(s)))
+            s->unload_asked = true;
+    }
+    config_unref(old_config);
+    models_free(old_models);
+    return err;
+}
+
+static void path_make(const char *path) {
+    if (mkdir(path, 0700) != 0)
+        errno = 0; // there already, or the first write tells
+}
+
+enum err engine_new(struct loop *l, struct client *client, struct lives *lives, const char *data_dir,
+                    const char *runtime_dir, struct engine **ret) {
+    struct engine *e = mem_zalloc(sizeof *e);
+    if (!e)
+        return ERR_NO_MEMORY;
+    *e = (struct engine){.l = l, .client = client, .lives = lives};
+    e->data_dir = mem_strdup(data_dir);
+    e->runtime_dir = mem_strdup(runtime_dir);
+    struct buf logs = BUF_INIT(4096);
+    buf_printf(&logs, "%s/logs", data_dir);
+    path_make(data_dir);
+    path_make(runtime_dir);
+    path_make(buf_cstr(&logs));
+    buf_done(&logs);
+    if (!e->data_dir || !e->runtime_dir) {
+        mem_free(e->data_dir);
+        mem_free(e->runtime_dir);
+        mem_free(e);
+        return ERR_NO_MEMORY;
+    }
+    timer_init(&e->tick, l, engine_tick, e);
+    timer_start(&e->tick, TICK_MS);
+    e->open = 1;
+    *ret = e;
+    return ERR_OK;
+}
+
+// ---- the end
+
+// What has nothing left to do goes: models that left the store, and all when we close.
+static void engine_sweep(struct engine *e) {
+    for (struct slot **at = &e->slots; *at;) {
+        struct slot *s = *at;
+        if (!slot_is_still(s) || (s->model && !e->closing)) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        slot_close(s);
+    }
+}
+
+static void engine_free(struct engine *e) {
+    void (*closed)(void *) = e->closed;
+    void *ctx = e->ctx;
+    while (e->undelivered) {
+        struct want *w = e->undelivered;
+        e->undelivered = w->next;
+        mem_free(w);
+    }
+    config_unref(e->config);
+    models_free(e->models);
+    mem_free(e->data_dir);
+    mem_free(e->runtime_dir);
+    mem_free(e);
+    if (closed)
+        closed(ctx);
+}
+
+static void tick_closed(void *arg) {
+    struct engine *e = arg;
+    e->open--;
+    engine_slot_ended(e);
+}
+
+void engine_slot_ended(struct engine *e) {
+    engine_sweep(e);
+    if (!e->closing)
+        queue_again(e);
+    if (e->closing && e->open == 0)
+        engine_free(e);
+}
+
+void engine_close(struct engine *e, void (*closed)(void *ctx), void *ctx) {
+    e->closing = true;
+    e->closed = closed;
+    e->ctx = ctx;
+    for (struct slot *s = e->slots; s; s = s->next) {
+        slot_refuse(s, ERR_DRAINING, "gridtie is shutting down");
+        slot_stop(s);
+    }
+    deliver_again(e);
+    timer_close(&e->tick, tick_closed);
+    engine_sweep(e);
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lists of models as upstreams give them: OpenAI and Anthropic {data: [{id, …}]}, Ollama {models: [{name, …}]}. The text
+// is a stranger's: names are bounded and must be printable, what does not fit is left out. No I/O, all memory is the
+// caller's arena.
+#include "base/json.h"
+#include "base/limits.h"
+#include "grid/discovery.h"
+
+#define FOUND_MAX 4096
+
+static bool name_is_fine(struct slice name) {
+    if (name.n == 0 || name.n > LIMIT_MODEL_NAME_BYTES)
+        return false;
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] <= 0x20 || (unsigned char)name.p[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static int64_t context_of(yyjson_val *v) {
+    static const char *const names[] = {"context_length", "context_window", "max_model_len", "max_context_length"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int64_t n = json_get_int(v, names[i], 0);
+        if (n > 0)
+            return n;
+    }
+    return json_get_int(yyjson_obj_get(v, "meta"), "n_ctx", 0); // llama-server
+}
+
+static void data_entry(yyjson_val *v, struct found_model *m) {
+    m->name = json_get_str(v, "id");
+    m->context = context_of(v);
+}
+
+static void ollama_entry(yyjson_val *v, struct found_model *m) {
+    yyjson_val *details = yyjson_obj_get(v, "details");
+    m->name = json_get_str(v, "name");
+    m->cloud = slice_ends(m->name, ":cloud") || slice_ends(m->name, "-cloud") || json_get_str(v, "remote_host").n > 0;
+    m->size_bytes = json_get_int(v, "size", 0);
+    m->digest = json_get_str(v, "digest");
+    m->family = json_get_str(details, "family");
+    m->quantization = json_get_str(details, "quantization_level");
+    m->parameter_size = json_get_str(details, "parameter_size");
+}
+
+enum err found_read(enum dialect_id dialect, struct slice body, struct arena *a, struct found_model **ret,
+                    size_t *ret_n) {
+    struct json_doc doc;
+    struct json_error why;
+    struct slice own = arena_copy(a, body); // names point into the tree, which lives in the arena
+    enum err e = own.p ? json_read(a, own, &doc, &why) : ERR_NO_MEMORY;
+    if (e != ERR_OK)
+        return e == ERR_NO_MEMORY ? e : ERR_UP_PROTOCOL;
+    bool ollama = dialect == DIALECT_OLLAMA;
+    yyjson_val *root = yyjson_doc_get_root(doc.doc), *list = yyjson_obj_get(root, ollama ? "models" : "data");
+    if (!yyjson_is_arr(list) && !(ollama && yyjson_is_obj(root) && yyjson_is_null(list)))
+        return ERR_UP_PROTOCOL;
+    struct found_model *v = arena_array(a, yyjson_arr_size(list) + 1, sizeof *v);
+    if (!v)
+        return ERR_NO_MEMORY;
+    size_t n = 0, i, max;
+    yyjson_val *item;
+    yyjson_arr_foreach(list, i, max, item) {
+        if (n == FOUND_MAX)
+            break;
+        v[n] = (struct found_model){0};
+        if (ollama)
+            ollama_entry(item, &v[n]);
+        else
+            data_entry(item, &v[n]);
+        if (name_is_fine(v[n].name))
+            n++;
+    }
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
+}

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+// The grid as a whole: brings config, the engine's store and what discovery found together into snapshots, and hands each
+// new one to the loops. Lives on the main thread and owns endpoints, probes, the engine and its own HTTP client; other
+// threads reach it through snapshots (grid_snapshot takes the one lock, for a pointer) and letters (ask.c). A reload
+// replaces everything or nothing: what can be refused is refused before the first change.
+#include "grid/grid.h"
+#include <unistd.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "grid/endpoint.h"
+#include "grid/inner.h"
+
+// ---- snapshots
+
+struct snapshot *grid_snapshot(struct grid *g) {
+    pthread_mutex_lock(&g->lock);
+    struct snapshot *s = snapshot_ref(g->current);
+    pthread_mutex_unlock(&g->lock);
+    return s;
+}
+
+static void grid_publish(struct grid *g, struct snapshot *s) {
+    pthread_mutex_lock(&g->lock);
+    struct snapshot *old = g->current;
+    g->current = s;
+    pthread_mutex_unlock(&g->lock);
+    snapshot_unref(old);
+    g->changed(g->ctx, snapshot_ref(s));
+}
+
+static void header_show(struct target *t, const struct model *m, struct arena *a) {
+    const struct gguf *h = &m->header;
+    t->size_bytes = m->size_bytes;
+    t->modified_s = m->modified_s;
+    t->digest = arena_copy(a, slice_str(m->sha256));
+    if (!m->header_known)
+        return;
+    t->caps_known = true;
+    t->tools = h->template_tools;
+    t->thinking = h->template_thinking;
+    t->family = arena_copy(a, slice_str(h->architecture));
+    t->quantization = slice_str(gguf_quantization(h->file_type));
+    if (h->size_label[0])
+        t->parameter_size = arena_copy(a, slice_str(h->size_label));
+    else if (h->parameters > 0)
+        t->parameter_size =
+            slice_str(h->parameters < 1000000000 ? arena_printf(a, "%.1fM", (double)h->parameters / 1e6)
+                                                 : arena_printf(a, "%.1fB", (double)h->parameters / 1e9));
+}
+
+// The context that a slot of the engine has: what config asks for, if the weights were trained for as much.
+static int64_t engine_context(const struct config *c, const struct model *m) {
+    int64_t most = m->header.context_length, want = c->engine.context;
+    if (want <= 0)
+        return most;
+    return most > 0 && most < want ? most : want;
+}
+
+static enum err engine_row(struct grid *g, struct snapshot *s, const struct model *m, const char *alias) {
+    struct arena *a = snapshot_arena(s);
+    struct target *t = snapshot_add_target(s, g->local, ZONE_DEVICE, slice_str(alias ? alias : m->name));
+    if (!t)
+        return ERR_NO_MEMORY;
+    header_show(t, m, a);
+    if (t->context == 0)
+        t->context = engine_context(s->config, m);
+    t->price = PRICE_FREE;
+    t->unix_path = arena_copy(a, slice_str(engine_socket(g->engine, m->name)));
+    if (!alias)
+        return t->unix_path.p ? ERR_OK : ERR_NO_MEMORY;
+    const struct target *own = snapshot_target(s, slice_str(arena_printf(a, "%s/%s", ENDPOINT_ENGINE, m->name)));
+    if (!own)
+        return ERR_NO_MEMORY;
+    t->alias_of = own->name;
+    t->live = own->live;
+    return ERR_OK;
+}
+
+static enum err engine_rows(struct grid *g, struct snapshot *s) {
+    const struct models *m = engine_models(g->engine);
+    for (size_t i = 0; i < m->n; i++) {
+        enum err e = engine_row(g, s, &m->v[i], NULL);
+        if (e == ERR_OK && m->v[i].alias && !model_named(m, m->v[i].alias))
+            e = engine_row(g, s, &m->v[i], m->v[i].alias);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static const struct config_endpoint *config_of(const struct config *c, const struct endpoint *e) {
+    for (size_t i = 0; i < c->n_endpoints; i++)
+        if (strcmp(c->endpoints[i].name, e->name) == 0)
+            return &c->endpoints[i];
+    return NULL;
+}
+
+static enum err listed_rows(struct snapshot *s, struct endpoint *e, const struct config_endpoint *c) {
+    for (size_t i = 0; i < c->n_models; i++) {
+        const struct config_model *m = &c->models[i];
+        struct target *t = snapshot_add_target(s, e, e->zone, slice_str(m->name));
+        if (!t)
+            return ERR_NO_MEMORY;
+        if (m->context > 0)
+            t->context = m->context;
+        t->caps_known = m->vision >= 0 && m->tools >= 0;
+        t->vision = m->vision > 0;
+        t->tools = m->tools > 0;
+        t->thinking = m->thinking > 0;
+    }
+    return ERR_OK;
+}
+
+static enum err found_row(struct snapshot *s, struct endpoint *e, const struct found_model *m) {
+    struct arena *a = snapshot_arena(s);
+    struct target *t = snapshot_add_target(s, e, m->cloud ? ZONE_CLOUD : e->zone, m->name);
+    if (!t)
+        return ERR_NO_MEMORY;
+    if (t->context == 0)
+        t->context = m->context;
+    t->size_bytes = m->size_bytes;
+    t->family = arena_copy(a, m->family);
+    t->quantization = arena_copy(a, m->quantization);
+    t->parameter_size = arena_copy(a, m->parameter_size);
+    t->digest = arena_copy(a, m->digest);
+    return ERR_OK;
+}
+
+static enum err endpoint_rows(struct grid *g, struct snapshot *s, size_t i) {
+    struct endpoint *e = g->endpoints[i];
+    const struct config_endpoint *c = config_of(s->config, e);
+    const struct found_model *found = NULL;
+    size_t n = 0;
+    bool known = g->probes[i] && probe_found(g->probes[i], &found, &n);
+    enum err err = snapshot_add_endpoint(s, e, g->probes[i] && !known);
+    if (err != ERR_OK)
+        return err;
+    if (c && c->n_models)
+        return listed_rows(s, e, c);
+    for (size_t k = 0; known && k < n && err == ERR_OK; k++)
+        err = found_row(s, e, &found[k]);
+    return err;
+}
+
+static size_t rows_wanted(const struct grid *g) {
+    size_t n = 2 * engine_models(g->engine)->n;
+    for (size_t i = 0; i < g->n_endpoints; i++) {
+        const struct config_endpoint *c = config_of(g->config, g->endpoints[i]);
+        const struct found_model *found;
+        size_t n_found = 0;
+        if (g->probes[i] && probe_found(g->probes[i], &found, &n_found))
+            n += n_found;
+        if (c)
+            n += c->n_models;
+    }
+    return n;
+}
+
+static enum err grid_rebuild(struct grid *g) {
+    struct snapshot *s;
+    enum err e = snapshot_new(g->config, g->lives, ++g->next_id, rows_wanted(g), g->n_endpoints + 1, &s);
+    if (e != ERR_OK)
+        return e;
+    if (g->config->engine.enabled)
+        e = snapshot_add_endpoint(s, g->local, false);
+    if (e == ERR_OK)
+        e = engine_rows(g, s);
+    for (size_t i = 0; i < g->n_endpoints && e == ERR_OK; i++)
+        e = endpoint_rows(g, s, i);
+    if (e == ERR_OK)
+        grid_publish(g, s);
+    else
+        snapshot_unref(s);
+    return e;
+}
+
+static void on_found(void *ctx) {
+    struct grid *g = ctx;
+    enum err e = g->closing ? ERR_OK : grid_rebuild(g);
+    if (e != ERR_OK)
+        LOG(LOG_ERROR, "snapshot_failed", LOG_S("err", err_name(e)));
+}
+
+// ---- endpoints from config
+
+struct places {
+    struct endpoint **v;
+    size_t n;
+};
+
+static void places_done(struct places *p) {
+    for (size_t i = 0; i < p->n; i++)
+        endpoint_unref(p->v[i]);
+    mem_free(p->v);
+    *p = (struct places){0};
+}
+
+static enum err places_make(const struct config *c, struct places *ret, struct buf *problem) {
+    struct places p = {.v = mem_zalloc((c->n_endpoints + 1) * sizeof(struct endpoint *))};
+    if (!p.v)
+        return ERR_NO_MEMORY;
+    enum err first = ERR_OK; // all problems are listed, not only the first
+    for (size_t i = 0; i < c->n_endpoints; i++) {
+        enum err e = endpoint_new(&c->endpoints[i], &p.v[p.n], problem);
+        if (e == ERR_OK)
+            p.n++;
+        if (first == ERR_OK)
+            first = e;
+    }
+    if (first == ERR_OK)
+        *ret = p;
+    else
+        places_done(&p);
+    return first;
+}
+
+static void part_closed(void *ctx);
+
+static void probe_drop(struct grid *g, struct probe *p) {
+    g->open++;
+    probe_close(p, part_closed, g);
+}
+
+static struct probe *probe_kept(struct grid *g, struct endpoint *e) {
+    for (size_t i = 0; i < g->n_endpoints; i++) {
+        struct probe *p = g->probes[i];
+        if (!p || !endpoint_same_place(probe_endpoint(p), e))
+            continue;
+        g->probes[i] = NULL;
+        probe_set_endpoint(p, e);
+        return p;
+    }
+    return NULL;
+}
+
+static struct probe *probe_for(struct grid *g, struct endpoint *e) {
+    const struct config_endpoint *c = config_of(g->config, e);
+    if (!c || c->n_models || !e->provider->models_path)
+        return NULL;
+    struct probe *p = probe_kept(g, e);
+    struct endpoint_live *live = lives_endpoint(g->lives, e->name);
+    if (!p && (!live || probe_new(g->main, g->client, e, live, on_found, g, &p) != ERR_OK))
+        return NULL;
+    return p;
+}
+
+// Takes the places and the probes' array; what was discovered at a place that stays is kept.
+static void places_adopt(struct grid *g, struct places *p, struct probe **probes) {
+    for (size_t i = 0; i < p->n; i++)
+        probes[i] = probe_for(g, p->v[i]);
+    for (size_t i = 0; i < g->n_endpoints; i++)
+        if (g->probes[i])
+            probe_drop(g, g->probes[i]);
+    struct places old = {g->endpoints, g->n_endpoints};
+    places_done(&old);
+    mem_free(g->probes);
+    g->endpoints = p->v;
+    g->n_endpoints = p->n;
+    g->probes = probes;
+}
+
+static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem) {
+    struct places places = {0};
+    struct models *models = NULL;
+    struct probe **probes = mem_zalloc((c->n_endpoints + 1) * sizeof *probes);
+    enum err e = probes ? places_make(c, &places, problem) : ERR_NO_MEMORY;
+    if (e == ERR_OK)
+        e = models_new(c, g->data_dir, &models);
+    if (e == ERR_OK)
+        e = engine_configure(g->engine, c, models, problem);
+    if (e != ERR_OK) {
+        places_done(&places);
+        mem_free(probes);
+        return e;
+    }
+    struct config *old = g->config;
+    g->config = config_ref(c);
+    config_unref(old);
+    places_adopt(g, &places, probes);
+    return grid_rebuild(g);
+}
+
+enum err grid_reload(struct grid *g, struct config *c, struct buf *problem) {
+    return g->closing ? ERR_DRAINING : grid_adopt(g, c, problem);
+}
+
+// ---- the end
+
+static void grid_free(struct grid *g) {
+    for (size_t i = 0; i < g->n_endpoints; i++)
+        endpoint_unref(g->endpoints[i]);
+    mem_free(g->endpoints);
+    mem_free(g->probes);
+    endpoint_unref(g->local);
+    snapshot_unref(g->current);
+    lives_unref(g->lives);
+    config_unref(g->config);
+    pthread_mutex_destroy(&g->lock);
+    mem_free(g->data_dir);
+    mem_free(g);
+}
+
+// A letter was read, or something closed. Letters that still travel hold the grid.
+void grid_letter_read(struct grid *g) {
+    int left = atomic_fetch_sub(&g->letters, 1) - 1;
+    if (!g->closing || left > 0 || g->open > 0)
+        return;
+    void (*closed)(void *) = g->closed;
+    void *ctx = g->closed_ctx;
+    grid_free(g);
+    if (closed)
+        closed(ctx);
+}
+
+static void part_closed(void *ctx) {
+    struct grid *g = ctx;
+    g->open--;
+    atomic_fetch_add(&g->letters, 1);
+    grid_letter_read(g);
+}
+
+static void engine_closed(void *ctx) {
+    struct grid *g = ctx;
+    g->engine = NULL;
+    client_close(g->client, part_closed, g);
+}
+
+void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx) {
+    g->closing = true;
+    g->closed = closed;
+    g->closed_ctx = ctx;
+    g->open = g->open + 1; // the engine, then its client: one after the other
+    for (size_t i = 0; i < g->n_endpoints; i++) {
+        if (g->probes[i])
+            probe_drop(g, g->probes[i]);
+        g->probes[i] = NULL;
+    }
+    engine_close(g->engine, engine_closed, g);
+}
+
+// ---- the start
+
+static enum err grid_parts(struct grid *g, const char *data_dir, const char *runtime_dir) {
+    g->data_dir = mem_strdup(data_dir);
+    g->lives = lives_new();
+    if (!g->data_dir || !g->lives)
+        return ERR_NO_MEMORY;
+    enum err e = endpoint_new_engine(&g->local);
+    if (e == ERR_OK)
+        e = client_new(g->main, &g->client);
+    if (e != ERR_OK)
+        return e;
+    e = engine_new(g->main, g->client, g->lives, data_dir, runtime_dir, &g->engine);
+    if (e != ERR_OK)
+        client_close(g->client, NULL, NULL);
+    return e;
+}
+
+enum err grid_new(struct loop *main, struct config *c, const char *data_dir, const char *runtime_dir,
+                  void (*changed)(void *ctx, struct snapshot *s), void *ctx, struct grid **ret, struct buf *problem) {
+    struct grid *g = mem_zalloc(sizeof *g);
+    if (!g)
+        return ERR_NO_MEMORY;
+    g->main = main;
+    g->changed = changed;
+    g->ctx = ctx;
+    pthread_mutex_init(&g->lock, NULL);
+    enum err e = grid_parts(g, data_dir, runtime_dir);
+    if (e != ERR_OK) {
+        grid_free(g);
+        return e;
+    }
+    e = grid_adopt(g, c, problem);
+    if (e == ERR_OK)
+        *ret = g;
+    else
+        grid_close(g, NULL, NULL); // frees itself with the loop's next turns
+    return e;
+}

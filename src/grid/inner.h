@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GRID_INNER_H
+#define GRID_INNER_H
+// The grid's own inside; for grid.c, ask.c and show.c.
+#include <pthread.h>
+#include "grid/discovery.h"
+#include "grid/engine.h"
+#include "grid/snapshot.h"
+
+struct grid {
+    struct loop *main;
+    struct config *config;
+    char *data_dir;
+    void (*changed)(void *ctx, struct snapshot *s);
+    void *ctx;
+    struct lives *lives;
+    struct client *client;
+    struct engine *engine;
+    struct endpoint *local;      // the engine's
+    struct endpoint **endpoints; // in config order
+    size_t n_endpoints;
+    struct probe **probes; // as endpoints; NULL: config lists the models
+    uint64_t next_id;      // of snapshots
+    pthread_mutex_t lock;  // of `current`
+    struct snapshot *current;
+    _Atomic int letters; // on their way to the main thread
+    unsigned open;       // what has still to close
+    bool closing;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+struct snapshot *grid_snapshot(struct grid *g); // a fresh reference; any thread
+void grid_letter_read(struct grid *g);          // main thread, last of all: g may be gone after it
+
+#endif

@@ -4,7 +4,8 @@
 #include "policy/policy.h"
 
 static void stage_add(struct plan *p, unsigned candidate, const char *reason) {
-    if (p->n_stages == LIMIT_TARGETS_PER_PLAN) return;
+    if (p->n_stages == LIMIT_TARGETS_PER_PLAN)
+        return;
     p->stages[p->n_stages] = (struct stage){.candidate = candidate,
                                             .start = p->n_stages ? STAGE_AFTER_FAILURE : STAGE_AT_ONCE,
                                             .commit = STAGE_FIRST_EVENT,

@@ -10,6 +10,7 @@ static const struct policy policies[] = {
 
 const struct policy *policy_by_name(struct slice name) {
     for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++)
-        if (slice_is(name, policies[i].name)) return &policies[i];
+        if (slice_is(name, policies[i].name))
+            return &policies[i];
     return NULL;
 }

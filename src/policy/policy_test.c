@@ -29,7 +29,8 @@ TEST(policy_ordered_moves_a_resting_target_back) {
 
 TEST(policy_ordered_is_bounded) {
     struct candidate c[LIMIT_TARGETS_PER_PLAN + 5];
-    for (size_t i = 0; i < LIMIT_TARGETS_PER_PLAN + 5; i++) c[i] = candidate("x", NULL, 0);
+    for (size_t i = 0; i < LIMIT_TARGETS_PER_PLAN + 5; i++)
+        c[i] = candidate("x", NULL, 0);
     struct plan p = {.candidates = c, .n_candidates = LIMIT_TARGETS_PER_PLAN + 5};
     policy_ordered(&p);
     CHECK_EQ(p.n_stages, LIMIT_TARGETS_PER_PLAN);

@@ -67,6 +67,12 @@ static void *alloc_alone(struct arena *a, size_t n) {
     return (char *)b + HEADER_BYTES;
 }
 
+// The usual doubling, or near the cap what is left of it.
+static size_t block_bytes(const struct arena *a, size_t n) {
+    size_t left = a->cap_bytes - a->used_bytes;
+    return a->next_block_bytes > left && n <= left ? left : a->next_block_bytes;
+}
+
 void *arena_alloc(struct arena *a, size_t n) {
     if (n > a->cap_bytes)
         return NULL;
@@ -77,7 +83,7 @@ void *arena_alloc(struct arena *a, size_t n) {
     if (!b || b->size - b->used < n) {
         if (n > a->next_block_bytes / 2)
             return alloc_alone(a, n);
-        b = block_new(a, a->next_block_bytes);
+        b = block_new(a, block_bytes(a, n));
         if (!b)
             return NULL;
         if (a->next_block_bytes < LARGEST_BLOCK_BYTES)

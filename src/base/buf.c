@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The capped buffer: doubling growth up to its maximum, and a failure that sticks until buf_clear. Owned by whoever
-// embeds it; allocates through base/mem.
+// The capped buffer: doubling growth up to its maximum, and a failure that sticks until buf_clear, so that a writer looks
+// once at the end. Owned by whoever embeds it; allocates through base/mem. One byte more than `cap` is always there, for
+// the NUL of buf_cstr and of vsnprintf, so that a full buffer can still be read as a C string.
 #include "base/buf.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,10 +32,10 @@ bool buf_reserve(struct buf *b, size_t more) {
     }
     size_t cap = b->cap ? b->cap : 256;
     while (cap < b->len + more)
-        cap *= 2;
+        cap = cap > b->max / 2 ? b->max : cap * 2;
     if (cap > b->max)
         cap = b->max;
-    char *p = mem_realloc(b->p, cap);
+    char *p = cap == SIZE_MAX ? NULL : mem_realloc(b->p, cap + 1);
     if (!p) {
         b->failed = true;
         return false;
@@ -90,7 +91,7 @@ void buf_printf(struct buf *b, const char *fmt, ...) {
         b->failed = true;
     } else if ((size_t)n < sizeof small) {
         buf_append_mem(b, small, (size_t)n);
-    } else if (buf_reserve(b, (size_t)n + 1)) {
+    } else if (buf_reserve(b, (size_t)n)) {
         va_start(args, fmt);
         (void)vsnprintf(b->p + b->len, (size_t)n + 1, fmt, args);
         va_end(args);
@@ -108,7 +109,7 @@ void buf_consume(struct buf *b, size_t n) {
 }
 
 const char *buf_cstr(struct buf *b) {
-    if (b->failed || b->len == 0 || !buf_reserve(b, 1))
+    if (b->failed || b->len == 0)
         return "";
     b->p[b->len] = 0;
     return b->p;

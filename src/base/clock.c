@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only source of time. A test shifts it; GRIDTIE_CLOCK_OFFSET_S shifts the wall clock of a whole process.
+// The only source of time. A test shifts it; GRIDTIE_CLOCK_OFFSET_S shifts the wall clock of a whole process, read at the
+// first look at it. Any thread. Monotonic and wall time are never mixed: durations from the one, records from the other.
 #include "base/clock.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,9 +37,7 @@ void clock_shift(int64_t wall_us, int64_t mono_us) {
 }
 
 void clock_append_rfc3339(struct buf *out, int64_t wall_us) {
-    int64_t ms = wall_us / 1000;
-    if (wall_us % 1000 < 0)
-        ms--;
+    int64_t ms = wall_us / 1000 - (wall_us % 1000 < 0);
     time_t s = (time_t)(ms / 1000 - (ms % 1000 < 0));
     struct tm tm;
     if (!gmtime_r(&s, &tm))

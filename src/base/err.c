@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rows of err.def as a table. Names are lower case for logs and records.
+// The rows of err.def as a table: the one list of what can go wrong, with what a client is told. Names are made lower
+// case once, at the first look, since logs and records want them so. Read-only after that; any thread.
 #include "base/err.h"
 #include <ctype.h>
 #include <pthread.h>

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small files and the usual places. Blocks on the disk: never called from a loop once it serves.
+// Small files and the usual places (XDG base directories). Blocks on the disk: never called from a loop once it serves.
+// A file is replaced whole or not at all: written beside, synced, renamed over, and the folder synced, so that neither a
+// reader nor a power cut sees half of it. Owns nothing beyond the call.
 #include "base/fs.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -7,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/secret.h"
 
 enum err fs_read_file(const char *path, size_t max, struct buf *out) {
     char block[16384];
@@ -18,6 +21,7 @@ enum err fs_read_file(const char *path, size_t max, struct buf *out) {
     while ((got = read(fd, block, sizeof block)) > 0 && (total += (size_t)got) <= max)
         buf_append_mem(out, block, (size_t)got);
     int cause = got < 0 ? errno : 0;
+    wipe(block, sizeof block); // it may have been a credential
     (void)close(fd);
     errno = cause;
     if (got < 0)
@@ -38,19 +42,37 @@ static bool write_all(int fd, struct slice s) {
     return true;
 }
 
+// The rename itself is on the disk once its folder is. Some file systems can't; the file is there either way.
+static void dir_sync(const char *path) {
+    char dir[4096];
+    const char *slash = strrchr(path, '/');
+    (void)snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)fsync(fd);
+    (void)close(fd);
+}
+
 enum err fs_write_atomic(const char *path, struct slice content, unsigned mode) {
+    static _Atomic unsigned serial; // two threads may write one path
     char beside[4096];
-    int len = snprintf(beside, sizeof beside, "%s.new.%d", path, (int)getpid());
+    int len = snprintf(beside, sizeof beside, "%s.new.%d.%u", path, (int)getpid(), serial++);
     if (len < 0 || (size_t)len >= sizeof beside)
         return ERR_DISK;
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    (void)unlink(beside); // of a dead process with our number; its mode may be another
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0)
         return ERR_DISK;
     bool ok = write_all(fd, content) && fsync(fd) == 0;
     ok = close(fd) == 0 && ok;
     ok = ok && rename(beside, path) == 0;
-    if (!ok)
+    int cause = errno;
+    if (ok)
+        dir_sync(path);
+    else
         (void)unlink(beside);
+    errno = ok ? 0 : cause;
     return ok ? ERR_OK : ERR_DISK;
 }
 

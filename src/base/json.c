@@ -24,6 +24,8 @@ static void alc_free(void *ctx, void *p) {
     mem_free(p);
 }
 
+const yyjson_alc json_alc = {alc_malloc, alc_realloc, alc_free, NULL};
+
 static void doc_free(void *doc) {
     yyjson_doc_free(doc);
 }
@@ -32,8 +34,24 @@ static void doc_free(void *doc) {
 
 static const char *after_string(const char *p, const char *end);
 
-// Nesting beyond the limit, looked at before the tree is built: strings are skipped, brackets counted.
-static bool depth_ok(struct slice s, size_t *ret_at) {
+// yyjson reads without recursion, but whoever walks the tree may recurse. Its values lie in one array in reading order,
+// a container's `next` behind its last child.
+static bool depth_ok(yyjson_doc *doc) {
+    yyjson_val *ends[LIMIT_JSON_DEPTH], *v = yyjson_doc_get_root(doc), *last = v + yyjson_doc_get_val_count(doc);
+    for (size_t depth = 0; v < last; v++) {
+        while (depth && v >= ends[depth - 1])
+            depth--;
+        if (!yyjson_is_ctn(v))
+            continue;
+        if (depth == LIMIT_JSON_DEPTH)
+            return false;
+        ends[depth++] = unsafe_yyjson_get_next(v);
+    }
+    return true;
+}
+
+// Where the nesting goes beyond the limit, in a text that is JSON.
+static size_t too_deep_at(struct slice s) {
     int depth = 0;
     for (const char *p = s.p, *end = s.p + s.n; p < end;) {
         if (*p == '"') {
@@ -44,29 +62,27 @@ static bool depth_ok(struct slice s, size_t *ret_at) {
             depth++;
         if (*p == ']' || *p == '}')
             depth--;
-        if (depth > LIMIT_JSON_DEPTH) {
-            *ret_at = (size_t)(p - s.p);
-            return false;
-        }
+        if (depth > LIMIT_JSON_DEPTH)
+            return (size_t)(p - s.p);
         p++;
     }
-    return true;
+    return s.n;
 }
 
 enum err json_read(struct arena *a, struct slice src, struct json_doc *ret, struct json_error *why) {
-    const yyjson_alc alc = {alc_malloc, alc_realloc, alc_free, NULL};
     yyjson_read_err e;
     *why = (struct json_error){0, "it is empty"};
     if (src.n == 0)
         return ERR_BAD_JSON;
-    if (!depth_ok(src, &why->offset)) {
-        why->text = "it is nested too deeply";
-        return ERR_BAD_JSON;
-    }
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)src.p, src.n, YYJSON_READ_NOFLAG, &alc, &e);
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)src.p, src.n, YYJSON_READ_NOFLAG, &json_alc, &e);
     if (!doc) {
         *why = (struct json_error){e.pos, e.msg};
         return e.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? ERR_NO_MEMORY : ERR_BAD_JSON;
+    }
+    if (!depth_ok(doc)) {
+        yyjson_doc_free(doc);
+        *why = (struct json_error){too_deep_at(src), "it is nested too deeply"};
+        return ERR_BAD_JSON;
     }
     if (!arena_defer(a, doc_free, doc)) {
         yyjson_doc_free(doc);
@@ -86,10 +102,12 @@ static const char *after_space(const char *p, const char *end) {
 
 // p stands at a quote; behind the closing one, or end.
 static const char *after_string(const char *p, const char *end) {
-    for (p++; p < end; p++) {
-        if (*p == '\\')
-            p++;
-        else if (*p == '"')
+    const char *from = p + 1;
+    for (p = from; p < end && (p = memchr(p, '"', (size_t)(end - p))); p++) {
+        const char *run = p; // of backslashes before the quote; an odd number makes it part of the string
+        while (run > from && run[-1] == '\\')
+            run--;
+        if ((p - run) % 2 == 0)
             return p + 1;
     }
     return end;
@@ -114,6 +132,8 @@ static const char *after_container(const char *p, const char *end) {
 }
 
 struct slice json_value_at(struct slice s) {
+    if (s.n == 0)
+        return SLICE_NONE;
     const char *end = s.p + s.n, *p = after_space(s.p, end), *q = p;
     if (p == end)
         return SLICE_NONE;
@@ -163,7 +183,7 @@ struct slice json_unescape(struct arena *a, struct slice inside) {
     buf_append_char(&quoted, '"');
     buf_append(&quoted, inside);
     buf_append_char(&quoted, '"');
-    yyjson_doc *doc = quoted.failed ? NULL : yyjson_read(quoted.p, quoted.len, 0);
+    yyjson_doc *doc = quoted.failed ? NULL : yyjson_read_opts(quoted.p, quoted.len, 0, &json_alc, NULL);
     if (doc && yyjson_is_str(yyjson_doc_get_root(doc)))
         out = arena_copy(a, json_str(yyjson_doc_get_root(doc)));
     yyjson_doc_free(doc);

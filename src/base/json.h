@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "yyjson.h"
 
+// yyjson's memory through base/mem; for every call that takes an allocator.
+extern const yyjson_alc json_alc;
+
 // --- reading
 struct json_doc {
     yyjson_doc *doc;

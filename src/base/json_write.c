@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/json.h"
+#include "base/mem.h"
 
 static void value_begin(struct json_writer *w) {
     if (w->comma)
@@ -173,27 +174,18 @@ static void escape_control(struct buf *out, unsigned char c) {
     buf_append_mem(out, u, sizeof u);
 }
 
-static bool is_plain(unsigned char c) {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-}
-
-// Bytes of the valid UTF-8 sequence that starts at p (first byte >= 0x80), 0 if broken.
-static size_t sequence(const char *p, size_t n) {
-    for (size_t len = 2; len <= 4 && len <= n; len++)
-        if (slice_is_utf8(slice_of(p, len)))
-            return len;
-    return 0;
-}
+// Goes through as it is: ASCII but for controls, quote and backslash.
+static const bool is_plain[256] = {[0x20 ... 0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7f] = true};
 
 void json_escape(struct buf *out, struct slice s) {
     size_t from = 0, i = 0;
     while (i < s.n) {
         unsigned char c = (unsigned char)s.p[i];
-        if (is_plain(c)) {
+        if (is_plain[c]) {
             i++;
             continue;
         }
-        size_t whole = c >= 0x80 ? sequence(s.p + i, s.n - i) : 0;
+        size_t whole = c >= 0x80 ? slice_utf8_step(slice_from(s, i)) : 0;
         if (whole) {
             i += whole;
             continue;
@@ -211,9 +203,9 @@ void json_escape(struct buf *out, struct slice s) {
 
 void json_put_val(struct json_writer *w, yyjson_val *v) {
     size_t n = 0;
-    char *text = yyjson_val_write(v, YYJSON_WRITE_NOFLAG, &n);
+    char *text = yyjson_val_write_opts(v, YYJSON_WRITE_NOFLAG, &json_alc, &n, NULL);
     json_put_raw(w, slice_of(text, text ? n : 0));
     if (!text)
         w->out->failed = true;
-    free(text);
+    mem_free(text);
 }

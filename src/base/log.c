@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One line an event on standard error, composed on the stack, one write(2). Any thread. Values are cut and escaped, so
-// that a name from outside can't forge a line.
+// One line an event on standard error, composed on the stack, one write(2), so that threads don't mix their lines. Values
+// are cut and escaped: a name from outside can't forge a line. A field that does not fit is left out with all after it,
+// never half of one. Nothing is allocated, so that "out of memory" can be logged.
 #include "base/log.h"
 #include <stdatomic.h>
 #include <unistd.h>
@@ -35,16 +36,21 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     if ((int)level < atomic_load_explicit(&lowest, memory_order_relaxed))
         return;
     bool json = atomic_load_explicit(&as_json, memory_order_relaxed);
-    struct buf b = BUF_INIT(LIMIT_LOG_LINE_BYTES);
+    char line[LIMIT_LOG_LINE_BYTES];
+    // Never grows, and is never freed: cap and max are the same. The tail stays free for the line's end and a NUL.
+    struct buf b = {line, 0, sizeof line - 4, sizeof line - 4, false};
     buf_append_str(&b, json ? "{\"time\":\"" : "");
     clock_append_rfc3339(&b, clock_wall_us());
     buf_printf(&b, json ? "\",\"level\":\"%s\",\"event\":\"%s\"" : " %s %s", levels[level], event);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, whole = b.len; i < n && !b.failed; i++, whole = b.len) {
         buf_printf(&b, json ? ",\"%s\":" : " %s=", fields[i].key);
         value_text(&b, &fields[i]);
+        if (b.failed)
+            b.len = whole;
     }
+    b.failed = false;
+    b.cap = b.max = sizeof line - 1;
     buf_append_str(&b, json ? "}\n" : "\n");
-    ssize_t ignored = write(STDERR_FILENO, b.p ? b.p : "", b.len);
+    ssize_t ignored = write(STDERR_FILENO, line, b.len);
     (void)ignored; // there is no place to say that a log line could not be written
-    buf_done(&b);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// malloc behind one door, so that a test can make the k-th allocation of its thread fail. Release pays one thread-local
-// add per call. Nothing here logs.
+// malloc behind one door, so that a test can make the k-th allocation of its thread fail and every caller is shown to
+// survive that. Release pays one thread-local add per call. Whoever allocates owns; nothing here logs, retries or aborts.
+// A size of 0 is a byte, so that NULL always means failure.
 #include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>

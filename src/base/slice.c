@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Byte runs: comparing, searching, splitting, numbers, UTF-8. Pure functions on borrowed bytes.
+// Byte runs: comparing, searching, splitting, numbers, UTF-8. Everything that reads text stands on these: header names,
+// JSON, config, model names. Pure functions on borrowed bytes; nothing here allocates, fails loudly or knows a locale.
 #include "base/slice.h"
 
 static inline char lower(char c) {
@@ -65,15 +66,18 @@ bool slice_u64(struct slice s, uint64_t *ret) {
     return true;
 }
 
-// Length of the valid sequence at p (n bytes left), 0 if there is none. Table 3-7 of the Unicode standard.
-static size_t utf8_step(const unsigned char *p, size_t n) {
+// Table 3-7 of the Unicode standard.
+size_t slice_utf8_step(struct slice s) {
+    const unsigned char *p = (const unsigned char *)s.p;
     unsigned char low = 0x80, high = 0xbf;
+    if (s.n == 0)
+        return 0;
     size_t len = p[0] < 0x80                   ? 1
                  : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
                  : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
                  : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
                                                : 0;
-    if (len == 0 || len > n)
+    if (len == 0 || len > s.n)
         return 0;
     if (p[0] == 0xe0)
         low = 0xa0;
@@ -93,9 +97,16 @@ static size_t utf8_step(const unsigned char *p, size_t n) {
 }
 
 bool slice_is_utf8(struct slice s) {
-    const unsigned char *p = (const unsigned char *)s.p;
     for (size_t i = 0; i < s.n;) {
-        size_t step = utf8_step(p + i, s.n - i);
+        uint64_t eight; // most text is ASCII: eight bytes at once
+        if (s.n - i >= sizeof eight) {
+            memcpy(&eight, s.p + i, sizeof eight);
+            if ((eight & 0x8080808080808080u) == 0) {
+                i += sizeof eight;
+                continue;
+            }
+        }
+        size_t step = slice_utf8_step(slice_of(s.p + i, s.n - i));
         if (step == 0)
             return false;
         i += step;

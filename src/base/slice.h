@@ -36,12 +36,12 @@ static inline bool slice_is(struct slice a, const char *cstr) {
 
 static inline bool slice_starts(struct slice s, const char *prefix) {
     size_t n = strlen(prefix);
-    return s.n >= n && memcmp(s.p, prefix, n) == 0;
+    return s.n >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
 }
 
 static inline bool slice_ends(struct slice s, const char *suffix) {
     size_t n = strlen(suffix);
-    return s.n >= n && memcmp(s.p + s.n - n, suffix, n) == 0;
+    return s.n >= n && (n == 0 || memcmp(s.p + s.n - n, suffix, n) == 0);
 }
 
 // The bytes from offset `from` on; empty when from is past the end.
@@ -68,7 +68,11 @@ struct slice slice_split(struct slice *rest, char c);
 bool slice_u64(struct slice s, uint64_t *ret);
 // Valid UTF-8 (RFC 3629: no surrogates, no overlong forms)?
 bool slice_is_utf8(struct slice s);
+// Bytes of the valid sequence at the start of s, 1 to 4; 0 when it is broken or s is empty.
+size_t slice_utf8_step(struct slice s);
 // Levenshtein distance over bytes, capped at 64 bytes a side; for "did you mean".
 unsigned slice_distance(struct slice a, struct slice b);
+
+#include "base/banned.h"
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of zones, labels and conditions, and the default matrix. Tables only.
+// Names of zones, labels and conditions, and the default matrix: the words of config, headers, records and `why`. Tables
+// only. What they mean for a request is decided in ir/reach.c; nothing here widens anything.
 #include "base/zone.h"
 
 static const char *const zones[ZONE_COUNT] = {"device", "edge", "sealed", "cloud"};

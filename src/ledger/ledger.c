@@ -123,7 +123,11 @@ static void reader_advance(struct ledger *l, struct reader *r, unsigned index) {
     segment_retire(l, buf_cstr(&path), segment_name(&path));
     buf_done(&path);
     (void)close(r->fd);
-    *r = (struct reader){.j = r->j, .seq = r->seq + 1, .fd = -1};
+    // r->j is read by other threads and stays as it is.
+    r->seq++;
+    r->fd = -1;
+    r->offset = r->next = r->synced = 0;
+    r->complete = false;
 }
 
 static bool round_is_needed(struct ledger *l) {

@@ -29,8 +29,8 @@ static void folder_each(const char *folder, void (*fn)(const char *path)) {
     char path[4096];
     DIR *d = opendir(folder);
     for (struct dirent *e; d && (e = readdir(d));) {
-        (void)snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-        if (e->d_name[0] != '.')
+        int n = snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (n > 0 && (size_t)n < sizeof path && e->d_name[0] != '.')
             fn(path);
     }
     if (d)

@@ -115,13 +115,14 @@ void conn_lost(struct conn *c);
 void conn_timed_out(struct conn *c);
 // The answer ended and all is written: the next request, or the end.
 void conn_next_request(struct conn *c);
-void conn_turn_queue(struct conn *c);
 void conn_request_free(struct conn *c);
 
 // reply.c
 // The server's own answer to something it does not serve. state must be HEAD or BODY. Closes unless keep.
 void conn_refuse(struct conn *c, int status, const char *text, struct slice path, struct slice body);
 void conn_send(struct conn *c, const struct slice *v, size_t n);
+// Has conn_turn_end run when the turn is over.
+void conn_turn_queue(struct conn *c);
 void conn_turn_end(struct conn *c);
 bool conn_written(const struct conn *c);
 

@@ -154,6 +154,17 @@ static int tcp_bound(const struct sockaddr_storage *addr, socklen_t len) {
     return -1;
 }
 
+// SO_REUSEPORT lets a second daemon of the same user share the port unseen. The first loop looks whether it is free.
+static bool port_is_taken(const struct sockaddr_storage *addr, socklen_t len) {
+    int on = 1, fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    bool taken = bind(fd, (const struct sockaddr *)addr, len) != 0 && errno == EADDRINUSE;
+    close(fd);
+    return taken;
+}
+
 static int port_of(int fd) {
     struct sockaddr_storage addr = {0};
     socklen_t len = sizeof addr;
@@ -172,6 +183,10 @@ enum err server_listen_tcp(struct server *s, const char *address, int *ret_port,
     if (!address_parse(address, &addr, &len)) {
         buf_printf(problem, "'%s' is no address to listen on; expected 127.0.0.1:11411 or [::1]:11411", address);
         return ERR_BAD_FIELD;
+    }
+    if (s->loop->index == 0 && port_is_taken(&addr, len)) {
+        buf_printf(problem, "cannot listen on %s: another program does", address);
+        return ERR_LIMIT;
     }
     int fd = tcp_bound(&addr, len);
     if (fd < 0) {

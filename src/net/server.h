@@ -59,6 +59,7 @@ struct server;
 // options and hooks are copied (the lists inside are borrowed for the server's life).
 MUST_CHECK enum err server_new(struct loop *l, const struct server_options *o, const struct server_hooks *h, void *ctx,
                                struct server **ret);
+// The server of loop 0 must listen first: it finds out whether another program holds the address.
 // Listens with SO_REUSEPORT on "127.0.0.1:11411", "[::1]:80", "0.0.0.0:1"; port 0 picks one (server_port tells).
 // problem gets a text for people on failure.
 MUST_CHECK enum err server_listen_tcp(struct server *s, const char *address, int *ret_port, struct buf *problem);

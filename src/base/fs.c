@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -97,13 +98,26 @@ bool fs_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
-// $variable/gridtie, else $HOME/otherwise/gridtie.
+// $HOME, else what the user database says: a service may have no HOME, and /tmp is anybody's.
+static void home_append(struct buf *out) {
+    const char *home = getenv("HOME");
+    char space[4096];
+    struct passwd entry, *found = NULL;
+    if (home && home[0] == '/')
+        buf_append_str(out, home);
+    else if (getpwuid_r(geteuid(), &entry, space, sizeof space, &found) == 0 && found)
+        buf_append_str(out, entry.pw_dir);
+}
+
+// $variable/gridtie, else $HOME/otherwise/gridtie. A relative path in the variable is no path (XDG says so).
 static void dir_of(struct buf *out, const char *variable, const char *otherwise) {
-    const char *base = variable[0] ? getenv(variable) : NULL, *home = getenv("HOME");
-    if (base && base[0] == '/')
+    const char *base = variable[0] ? getenv(variable) : NULL;
+    if (base && base[0] == '/') {
         buf_printf(out, "%s/gridtie", base);
-    else
-        buf_printf(out, "%s/%s/gridtie", home && home[0] ? home : "/tmp", otherwise);
+        return;
+    }
+    home_append(out);
+    buf_printf(out, "/%s/gridtie", otherwise);
 }
 
 void fs_config_dir(struct buf *out) {

@@ -4,11 +4,10 @@
 // to what runs. Owns the slots, the store's list and the answers that could not be posted yet. Main thread only; a tick
 // of a second, or a tenth while anyone waits, drives what is bound to time.
 #include "grid/engine.h"
-#include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "grid/slot.h"
@@ -248,11 +247,6 @@ enum err engine_configure(struct engine *e, struct config *c, struct models *m, 
     return err;
 }
 
-static void path_make(const char *path) {
-    if (mkdir(path, 0700) != 0)
-        errno = 0; // there already, or the first write tells
-}
-
 enum err engine_new(struct loop *l, struct client *client, struct lives *lives, const char *data_dir,
                     const char *runtime_dir, struct engine **ret) {
     struct engine *e = mem_zalloc(sizeof *e);
@@ -263,9 +257,9 @@ enum err engine_new(struct loop *l, struct client *client, struct lives *lives, 
     e->runtime_dir = mem_strdup(runtime_dir);
     struct buf logs = BUF_INIT(4096);
     buf_printf(&logs, "%s/logs", data_dir);
-    path_make(data_dir);
-    path_make(runtime_dir);
-    path_make(buf_cstr(&logs));
+    bool made = fs_mkdirs(buf_cstr(&logs), 0700) == ERR_OK && fs_mkdirs(runtime_dir, 0700) == ERR_OK;
+    if (!made)
+        LOG(LOG_WARN, "engine_dirs", LOG_S("data", data_dir), LOG_S("runtime", runtime_dir)); // a start will tell
     buf_done(&logs);
     if (!e->data_dir || !e->runtime_dir) {
         mem_free(e->data_dir);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "base/mem.h"
+#include "base/fs.h"
 #include "grid/slot.h"
 
 #define LAUNCH_ARGS_MAX 256
@@ -29,12 +29,12 @@ static const char *on_path(struct arena *a) {
 }
 
 static const char *in_cache(struct arena *a) {
-    const char *own = getenv("GRIDTIE_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (own && own[0])
-        return usable(arena_printf(a, "%s/bin/llama-server", own));
-    if (xdg && xdg[0])
-        return usable(arena_printf(a, "%s/gridtie/bin/llama-server", xdg));
-    return home && home[0] ? usable(arena_printf(a, "%s/.cache/gridtie/bin/llama-server", home)) : NULL;
+    struct buf path = BUF_INIT(4096);
+    fs_cache_dir(&path);
+    buf_append_str(&path, "/bin/llama-server");
+    const char *found = usable(arena_strdup(a, buf_cstr(&path)));
+    buf_done(&path);
+    return found;
 }
 
 static const char *beside_us(struct arena *a) {

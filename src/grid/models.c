@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -74,12 +75,11 @@ static void add_configured(struct models *m, const char *data_dir) {
 }
 
 static const char *cache_dir(struct arena *a) {
-    const char *own = getenv("GRIDTIE_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (own && own[0])
-        return own;
-    if (xdg && xdg[0])
-        return arena_printf(a, "%s/gridtie", xdg);
-    return home && home[0] ? arena_printf(a, "%s/.cache/gridtie", home) : NULL;
+    struct buf path = BUF_INIT(4096);
+    fs_cache_dir(&path);
+    const char *own = path.len ? arena_strdup(a, buf_cstr(&path)) : NULL;
+    buf_done(&path);
+    return own;
 }
 
 static void add_indexed(struct models *m, const char *data_dir) {
@@ -168,20 +168,9 @@ static bool fingerprint(const char *path, const char *sha256_hex, struct buf *ou
     return !out->failed;
 }
 
-static void file_read(const char *path, struct buf *out) {
-    char bytes[4096];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0;)
-        buf_append_mem(out, bytes, (size_t)n);
-    close(fd);
-}
-
 static bool is_remembered(const char *book, struct slice line) {
     struct buf all = BUF_INIT(VERIFIED_BYTES);
-    file_read(book, &all);
-    bool found = slice_search(buf_slice(&all), line) != SIZE_MAX;
+    bool found = fs_read_file(book, VERIFIED_BYTES, &all) == ERR_OK && slice_search(buf_slice(&all), line) != SIZE_MAX;
     buf_done(&all);
     return found;
 }

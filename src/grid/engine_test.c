@@ -1,0 +1,584 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine against a fake llama-server, which is this very program: a constructor looks at argv and becomes the guard
+// (GUARD_FLAG) or the fake (--host). What the fake does is said by config engine.models[].args: --fake MODE.
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "grid/grid.h"
+#include "grid/guard.h"
+#include "unit.h"
+
+// ---- the fake server
+
+static const char *arg_of(int argc, char **argv, const char *flag) {
+    for (int i = 1; i + 1 < argc; i++)
+        if (strcmp(argv[i], flag) == 0)
+            return argv[i + 1];
+    return "";
+}
+
+static int fake_listen(const char *path) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    memcpy(a.sun_path, path, strlen(path) < sizeof a.sun_path ? strlen(path) : 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 64) != 0)
+        _exit(9);
+    return fd;
+}
+
+static void fake_answer(int fd, bool ready) {
+    char in[4096];
+    const char *text = ready ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+                             : "HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+    if (read(fd, in, sizeof in) > 0 && write(fd, text, strlen(text)) < 0)
+        errno = 0;
+    close(fd);
+}
+
+static void fake_main(int argc, char **argv) {
+    const char *mode = arg_of(argc, argv, "--fake");
+    prctl(PR_SET_NAME, "fake-llama");
+    if (strcmp(mode, "crash") == 0) {
+        dprintf(2, "loading\nE fake: error: the weights are odd\n");
+        _exit(3);
+    }
+    if (strcmp(mode, "deaf") == 0)
+        (void)signal(SIGTERM, SIG_IGN);
+    int fd = fake_listen(arg_of(argc, argv, "--host"));
+    uint64_t start = clock_mono_ms();
+    if (strcmp(mode, "die") == 0)
+        (void)alarm(1);
+    for (;;) {
+        int c = accept(fd, NULL, NULL);
+        uint64_t age = clock_mono_ms() - start;
+        if (c >= 0)
+            fake_answer(c, strcmp(mode, "never") != 0 && (strcmp(mode, "slow") != 0 || age > 300));
+    }
+}
+
+__attribute__((constructor)) static void become(int argc, char **argv) {
+    if (argc > 3 && strcmp(argv[1], GUARD_FLAG) == 0)
+        _exit(engine_guard_main(argc, argv));
+    if (argc > 2 && strcmp(argv[1], "--host") == 0)
+        fake_main(argc, argv);
+}
+
+// ---- the rig
+
+struct rig {
+    struct loop l;
+    struct grid *g;
+    struct snapshot *snap;
+    char dir[64];
+    bool closed;
+};
+
+struct reply {
+    int n;
+    enum err e;
+    char detail[400];
+};
+
+static void rig_changed(void *ctx, struct snapshot *s) {
+    struct rig *r = ctx;
+    snapshot_unref(r->snap);
+    r->snap = s;
+}
+
+static void rig_closed(void *ctx) {
+    ((struct rig *)ctx)->closed = true;
+}
+
+static void answered(void *arg, enum err e, const char *detail) {
+    struct reply *a = arg;
+    a->n++;
+    a->e = e;
+    snprintf(a->detail, sizeof a->detail, "%s", detail);
+}
+
+static void rig_turn(struct rig *r) {
+    (void)uv_run(&r->l.uv, UV_RUN_NOWAIT);
+    usleep(1000);
+}
+
+static void rig_turn_ms(struct rig *r, uint64_t ms) {
+    for (uint64_t end = clock_mono_ms() + ms; clock_mono_ms() < end;)
+        rig_turn(r);
+}
+
+static struct config *config_make(const struct rig *r, const char *engine, const char *models, const char *binary) {
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    struct buf yaml = BUF_INIT(65536), why = BUF_INIT(65536);
+    buf_printf(&yaml, "engine:\n  binary: %s\n  %s\n  models:\n%s", binary ? binary : exe, engine, models);
+    struct config *c = NULL;
+    if (config_load_text(buf_slice(&yaml), "test.yaml", r->dir, &c, &why) != ERR_OK)
+        unit_fail(__FILE__, __LINE__, "config: %s\n%s", buf_cstr(&why), buf_cstr(&yaml));
+    buf_done(&yaml);
+    buf_done(&why);
+    return c;
+}
+
+// One line of config engine.models; the same empty GGUF stands for all weights.
+#define MODEL(name, mode) "    - {name: " name ", file: w.gguf, args: [\"--fake\", " mode "]}\n"
+
+static bool rig_start_with(struct rig *r, const char *engine, const char *models, const char *binary) {
+    *r = (struct rig){0};
+    log_set_level(LOG_ERROR);
+    snprintf(r->dir, sizeof r->dir, "/tmp/gridtie-test.XXXXXX");
+    if (!mkdtemp(r->dir))
+        return false;
+    char path[128], runtime[96];
+    setenv("GRIDTIE_CACHE", r->dir, 1);
+    snprintf(path, sizeof path, "%s/models", r->dir);
+    if (mkdir(path, 0700) != 0)
+        return false;
+    snprintf(path, sizeof path, "%s/models/w.gguf", r->dir);
+    snprintf(runtime, sizeof runtime, "%s/run", r->dir);
+    static const char header[24] = {'G', 'G', 'U', 'F', 3};
+    if (fs_write_atomic(path, slice_of(header, sizeof header), 0600) != ERR_OK)
+        return false;
+    struct config *c = config_make(r, engine, models, binary);
+    struct buf why = BUF_INIT(4096);
+    bool ok = c && loop_init(&r->l, 0) == ERR_OK &&
+              grid_new(&r->l, c, r->dir, runtime, rig_changed, r, &r->g, &why) == ERR_OK;
+    if (!ok)
+        unit_fail(__FILE__, __LINE__, "grid_new: %s", buf_cstr(&why));
+    config_unref(c);
+    buf_done(&why);
+    return ok;
+}
+
+static bool rig_start(struct rig *r, const char *engine, const char *models) {
+    return rig_start_with(r, engine, models, NULL);
+}
+
+static void dir_remove(const char *dir) {
+    char path[4096];
+    DIR *d = opendir(dir);
+    for (struct dirent *f; d && (f = readdir(d));) {
+        if (strcmp(f->d_name, ".") == 0 || strcmp(f->d_name, "..") == 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
+        if (unlink(path) != 0)
+            dir_remove(path);
+    }
+    if (d)
+        closedir(d);
+    (void)rmdir(dir);
+}
+
+// True: closed in time, and no child is left.
+static bool rig_stop(struct rig *r) {
+    grid_close(r->g, rig_closed, r);
+    for (uint64_t end = clock_mono_ms() + 15000; !r->closed && clock_mono_ms() < end;)
+        rig_turn(r);
+    snapshot_unref(r->snap);
+    if (r->closed)
+        loop_done(&r->l);
+    dir_remove(r->dir);
+    return r->closed && waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD;
+}
+
+static const struct target *rig_target(const struct rig *r, const char *name) {
+    return snapshot_target(r->snap, slice_str(name));
+}
+
+static bool rig_want(struct rig *r, const char *name, struct reply *a) {
+    *a = (struct reply){0};
+    return engine_want(r->g, rig_target(r, name), &r->l, answered, a);
+}
+
+static void rig_await(struct rig *r, const struct reply *a, uint64_t ms) {
+    for (uint64_t end = clock_mono_ms() + ms; a->n == 0 && clock_mono_ms() < end;)
+        rig_turn(r);
+}
+
+static int rig_state(const struct rig *r, const char *name) {
+    return atomic_load(&rig_target(r, name)->live->engine_state);
+}
+
+static bool rig_await_state(struct rig *r, const char *name, int state, uint64_t ms) {
+    for (uint64_t end = clock_mono_ms() + ms; rig_state(r, name) != state && clock_mono_ms() < end;)
+        rig_turn(r);
+    return rig_state(r, name) == state;
+}
+
+static int rig_pid(const struct rig *r, const char *name) {
+    return atomic_load(&rig_target(r, name)->live->engine_pid);
+}
+
+// Gone, or dead and not yet buried (process 1 of a container may never bury).
+static bool pid_is_gone(int pid) {
+    char path[64], text[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return true;
+    bool read_ok = fgets(text, sizeof text, f) != NULL;
+    fclose(f);
+    const char *behind = strrchr(text, ')');
+    return !read_ok || (behind && (behind[2] == 'Z' || behind[2] == 'X'));
+}
+
+static bool await_gone(int pid, uint64_t ms) {
+    for (uint64_t end = clock_mono_ms() + ms; !pid_is_gone(pid) && clock_mono_ms() < end;)
+        usleep(5000);
+    return pid_is_gone(pid);
+}
+
+static int parent_of(int pid) {
+    char path[64], text[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    bool ok = fgets(text, sizeof text, f) != NULL;
+    fclose(f);
+    const char *behind = ok ? strrchr(text, ')') : NULL;
+    return behind ? (int)strtol(behind + 4, NULL, 10) : 0;
+}
+
+// ---- tests
+
+TEST(engine_starts_on_demand_and_stops_clean) {
+    struct rig r;
+    struct reply a, b;
+    CHECK(rig_start(&r, "keep_alive: 1h", MODEL("one", "slow")));
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_OFF);
+    CHECK(!rig_want(&r, "local/one", &a));
+    CHECK(!rig_want(&r, "local/one", &b));
+    rig_await(&r, &a, 20000);
+    rig_await(&r, &b, 100);
+    CHECK_EQ(a.e, ERR_OK);
+    CHECK_EQ(a.n, 1);
+    CHECK_EQ(b.n, 1);
+    CHECK(rig_want(&r, "local/one", &a));
+    int pid = rig_pid(&r, "local/one");
+    CHECK(pid > 0);
+    struct buf ps = BUF_INIT(65536);
+    grid_ps_json(r.g, &ps);
+    CHECK(slice_search(buf_slice(&ps), SLICE("\"state\":\"ready\"")) != SIZE_MAX);
+    buf_done(&ps);
+    CHECK(rig_stop(&r));
+    CHECK(pid_is_gone(pid));
+}
+
+TEST(engine_passes_a_deaf_server_on_to_kill) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "keep_alive: 1h", MODEL("one", "deaf")));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    int pid = rig_pid(&r, "local/one");
+    CHECK(rig_stop(&r));
+    CHECK(pid_is_gone(pid));
+}
+
+TEST(engine_crash_at_start_is_told_with_its_last_line) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "keep_alive: 1h", MODEL("one", "crash")));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 30000);
+    CHECK_EQ(a.e, ERR_ENGINE);
+    CHECK(strstr(a.detail, "the weights are odd"));
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_FAILED);
+    CHECK_EQ(atomic_load(&rig_target(&r, "local/one")->live->engine_restarts), LIMIT_ENGINE_RESTARTS);
+    CHECK(!rig_want(&r, "local/one", &a)); // refused at once
+    rig_await(&r, &a, 1000);
+    CHECK_EQ(a.e, ERR_ENGINE);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_killed_child_comes_back_for_the_next) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "keep_alive: 1h", MODEL("one", "ok")));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    int pid = rig_pid(&r, "local/one");
+    CHECK_EQ(kill(pid, SIGKILL), 0);
+    engine_suspect(r.g, rig_target(&r, "local/one"));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    CHECK_EQ(a.e, ERR_OK);
+    CHECK(rig_pid(&r, "local/one") != pid);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_false_suspicion_changes_nothing) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "keep_alive: 1h", MODEL("one", "ok")));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    int pid = rig_pid(&r, "local/one");
+    engine_suspect(r.g, rig_target(&r, "local/one"));
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_STARTING);
+    CHECK(rig_await_state(&r, "local/one", ENGINE_READY, 5000));
+    CHECK_EQ(rig_pid(&r, "local/one"), pid);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_wait_is_bounded) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "wait: 400ms", MODEL("one", "never")));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 10000);
+    CHECK_EQ(a.e, ERR_BUSY);
+    CHECK_EQ(a.n, 1);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_not_ready_in_time_is_a_failure) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "ready_timeout: 300ms", MODEL("one", "never")));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 60000);
+    CHECK_EQ(a.e, ERR_ENGINE);
+    CHECK(strstr(a.detail, "ready"));
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_unloads_what_is_idle) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "keep_alive: 1s", MODEL("one", "ok")));
+    struct target_live *live = rig_target(&r, "local/one")->live;
+    atomic_fetch_add(&live->in_flight, 1);
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    rig_turn_ms(&r, 3000);
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_READY); // busy: never
+    CHECK(engine_unload(r.g, SLICE("one")));
+    rig_turn_ms(&r, 300);
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_READY);
+    int pid = rig_pid(&r, "local/one");
+    atomic_fetch_sub(&live->in_flight, 1);
+    CHECK(rig_await_state(&r, "local/one", ENGINE_OFF, 5000));
+    rig_turn_ms(&r, 500);
+    CHECK(pid_is_gone(pid));
+    CHECK(!engine_unload(r.g, SLICE("one")));
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_memory_lets_the_idle_one_go) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "memory: 40", MODEL("one", "ok") MODEL("two", "ok"))); // each "needs" 28 bytes
+    struct target_live *live = rig_target(&r, "local/one")->live;
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    atomic_fetch_add(&live->in_flight, 1);
+    CHECK(!rig_want(&r, "local/two", &a));
+    rig_turn_ms(&r, 500);
+    CHECK_EQ(a.n, 0); // the busy one stays
+    atomic_fetch_sub(&live->in_flight, 1);
+    rig_await(&r, &a, 20000);
+    CHECK_EQ(a.e, ERR_OK);
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_OFF);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_binary_missing_says_what_to_do) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start_with(&r, "keep_alive: 1h", MODEL("one", "ok"), "/nowhere/llama-server"));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 5000);
+    CHECK_EQ(a.e, ERR_ENGINE);
+    CHECK(strstr(a.detail, "engine.binary"));
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_never_serves_weights_with_a_wrong_sha256) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "keep_alive: 1h", MODEL("one", "ok")));
+    char from[128], to[128];
+    snprintf(from, sizeof from, "%s/models/w.gguf", r.dir);
+    snprintf(to, sizeof to, "%s/models/smollm2-135m-instruct-q4_1.gguf", r.dir);
+    CHECK_EQ(link(from, to), 0);
+    struct config *c = config_make(&r, "keep_alive: 1h", MODEL("one", "ok"), NULL);
+    struct buf why = BUF_INIT(4096);
+    CHECK_EQ(grid_reload(r.g, c, &why), ERR_OK);
+    config_unref(c);
+    const struct target *alias = rig_target(&r, "local/smollm2");
+    CHECK(alias && strcmp(alias->alias_of, "local/smollm2:135m") == 0);
+    CHECK(!rig_want(&r, "local/smollm2", &a));
+    rig_await(&r, &a, 10000);
+    CHECK_EQ(a.e, ERR_ENGINE);
+    CHECK(strstr(a.detail, "sha256"));
+    CHECK_EQ(rig_pid(&r, "local/smollm2:135m"), 0);
+    buf_done(&why);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_reload_keeps_the_child_of_a_model_that_stays) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "keep_alive: 1h", MODEL("one", "ok") MODEL("two", "ok")));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    CHECK(!rig_want(&r, "local/two", &a));
+    rig_await(&r, &a, 20000);
+    int one = rig_pid(&r, "local/one"), two = rig_pid(&r, "local/two");
+    struct config *c = config_make(&r, "keep_alive: 2h", MODEL("one", "ok"), NULL);
+    struct buf why = BUF_INIT(4096);
+    CHECK_EQ(grid_reload(r.g, c, &why), ERR_OK);
+    config_unref(c);
+    CHECK(!rig_target(&r, "local/two"));
+    rig_turn_ms(&r, 2500);
+    CHECK_EQ(rig_pid(&r, "local/one"), one);
+    CHECK(pid_is_gone(two));
+    buf_done(&why);
+    CHECK(rig_stop(&r));
+}
+
+// ---- dying
+
+static int pipe_pid(int fd) {
+    int pid = 0;
+    return read(fd, &pid, sizeof pid) == (ssize_t)sizeof pid ? pid : 0;
+}
+
+TEST(engine_kill_9_of_gridtie_leaves_nothing) {
+    int ends[2];
+    CHECK_EQ(pipe(ends), 0);
+    pid_t daemon = fork();
+    if (daemon == 0) {
+        struct rig r;
+        struct reply a;
+        if (!rig_start(&r, "keep_alive: 1h", MODEL("one", "deaf")))
+            _exit(1);
+        (void)rig_want(&r, "local/one", &a);
+        rig_await(&r, &a, 30000);
+        int pid = rig_pid(&r, "local/one");
+        if (write(ends[1], &pid, sizeof pid) < 0)
+            _exit(1);
+        for (;;)
+            rig_turn(&r);
+    }
+    int server = pipe_pid(ends[0]), guard = parent_of(server);
+    CHECK(server > 0 && guard > 1);
+    CHECK_EQ(kill(daemon, SIGKILL), 0);
+    CHECK(await_gone(server, 2000));
+    CHECK(await_gone(guard, 2000));
+    CHECK_EQ(waitpid(daemon, NULL, 0), daemon);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+// The guard alone, as on a system without parent-death signals: EOF on stdin ends both.
+TEST(engine_guard_ends_at_eof) {
+    char exe[4096], ppid[32], path[64];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    snprintf(ppid, sizeof ppid, "%d", (int)getpid());
+    snprintf(path, sizeof path, "/tmp/gridtie-test-%d.sock", (int)getpid());
+    int in[2];
+    CHECK_EQ(pipe(in), 0);
+    pid_t guard = fork();
+    if (guard == 0) {
+        dup2(in[0], 0);
+        close(in[0]);
+        close(in[1]);
+        execl(exe, "g", GUARD_FLAG, ppid, exe, "--host", path, "--fake", "ok", (char *)NULL);
+        _exit(99);
+    }
+    close(in[0]);
+    for (int i = 0; i < 500 && access(path, F_OK) != 0; i++)
+        usleep(10000);
+    CHECK_EQ(access(path, F_OK), 0);
+    close(in[1]);
+    int status = 0;
+    CHECK_EQ(waitpid(guard, &status, 0), guard);
+    CHECK_EQ(WEXITSTATUS(status), 128 + SIGTERM);
+    (void)unlink(path);
+}
+
+// ---- any order
+
+#define CHAOS_WANTS 2000
+
+static void chaos_step(struct rig *r, unsigned *seed, struct reply *answers, int *n) {
+    static const char *const names[] = {"local/a", "local/b", "local/c"};
+    const char *name = names[rand_r(seed) % 3];
+    int pid = rig_pid(r, name), what = rand_r(seed) % 10;
+    if (what < 5 && *n < CHAOS_WANTS) {
+        if (rig_want(r, name, &answers[*n]))
+            answers[*n].n = 1;
+        ++*n;
+    } else if (what < 7) {
+        (void)engine_unload(r->g, slice_str(name + 6));
+    } else if (what < 8 && pid > 0) {
+        (void)kill(pid, SIGKILL);
+    } else if (what < 9) {
+        engine_suspect(r->g, rig_target(r, name));
+    } else {
+        rig_turn_ms(r, (uint64_t)(rand_r(seed) % 60));
+    }
+    rig_turn(r);
+}
+
+TEST(engine_any_order_leaves_no_orphan_and_no_unanswered_waiter) {
+    struct rig r;
+    unsigned seed = 20;
+    int n = 0;
+    struct reply *answers = mem_zalloc(CHAOS_WANTS * sizeof *answers);
+    CHECK(answers);
+    CHECK(rig_start(&r, "memory: 60\n  wait: 3s", MODEL("a", "ok") MODEL("b", "slow") MODEL("c", "crash")));
+    for (int round = 0; round < 200; round++) {
+        int steps = 2 + rand_r(&seed) % 6;
+        for (int i = 0; i < steps; i++)
+            chaos_step(&r, &seed, answers, &n);
+    }
+    for (int i = 0; i < n; i++)
+        rig_await(&r, &answers[i], 10000);
+    for (int i = 0; i < n; i++)
+        CHECK_EQ(answers[i].n, 1);
+    CHECK(rig_stop(&r));
+    mem_free(answers);
+}
+
+// ---- the real one
+
+TEST(engine_serves_with_the_real_llama_server) {
+    struct buf cache = BUF_INIT(4096);
+    unsetenv("GRIDTIE_CACHE");
+    fs_cache_dir(&cache);
+    char binary[4096], weights[4096], models[8192];
+    snprintf(binary, sizeof binary, "%s/bin/llama-server", buf_cstr(&cache));
+    snprintf(weights, sizeof weights, "%s/models/tiny-random.gguf", buf_cstr(&cache));
+    buf_done(&cache);
+    if (access(binary, X_OK) != 0 || access(weights, R_OK) != 0)
+        SKIP("no llama-server or weights: tools/setup engine");
+    struct rig r;
+    struct reply a;
+    snprintf(models, sizeof models, "    - {name: tiny, file: %s}\n", weights);
+    CHECK(rig_start_with(&r, "context: 512", models, binary));
+    const struct target *t = rig_target(&r, "local/tiny");
+    CHECK(t && t->context > 0 && t->size_bytes > 0);
+    CHECK(!rig_want(&r, "local/tiny", &a));
+    rig_await(&r, &a, 60000);
+    CHECK_STREQ(a.detail, "");
+    CHECK_EQ(a.e, ERR_OK);
+    CHECK(rig_stop(&r));
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef DIALECT_OLLAMA_H
+#define DIALECT_OLLAMA_H
+// Inside of the Ollama codec (/api/chat, /api/generate): what its files need of each other. The contracts are those of
+// dialect.h. Format: Ollama's API description.
+#include "dialect/codec.h"
+
+// ollama_request.c
+enum err ollama_read_request(struct arena *a, enum op op, struct slice body, struct request **ret,
+                             struct problem *problem);
+// ollama_write.c
+enum err ollama_write_request(struct arena *a, const struct request *r, const struct write_options *o,
+                              struct wire_request *ret, struct problem *problem);
+// ollama_answer.c
+enum err ollama_read_answer(struct arena *a, enum op op, struct slice body, struct event_sink *sink);
+struct stream_reader *ollama_reader_new(struct arena *a, enum op op);
+enum err ollama_reader_frame(struct stream_reader *r, const struct frame *f, struct event_sink *sink);
+enum err ollama_reader_finish(struct stream_reader *r, struct event_sink *sink);
+// ollama_writer.c
+enum err ollama_write_answer(struct arena *a, const struct request *r, const struct answer *answer,
+                             const struct identity *who, struct buf *out);
+struct stream_writer *ollama_writer_new(struct arena *a, const struct request *r, const struct identity *who);
+enum err ollama_writer_event(struct stream_writer *w, const struct event *ev, struct buf *out);
+
+#endif

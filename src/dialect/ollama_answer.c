@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ollama's answers → events. A stream is lines of the same object, the last with done:true and the counts; a whole answer
+// is that last line with everything in it, so one reader serves both. Calls come whole; their ids are made here.
+#include "dialect/ollama.h"
+
+struct stream_reader {
+    struct arena *a;
+    struct frame_json json;
+    enum block_kind kind; // of the open block
+    bool open, started, done, called, failed;
+    uint32_t block; // the open one, or the next
+};
+
+struct stream_reader *ollama_reader_new(struct arena *a, enum op op) {
+    (void)op;
+    struct stream_reader *r = ARENA_NEW(a, struct stream_reader);
+    if (!r || !frame_json_init(&r->json, a))
+        return NULL;
+    r->a = a;
+    return r;
+}
+
+static enum err close_block(struct stream_reader *r, struct event_sink *s) {
+    if (!r->open)
+        return ERR_OK;
+    r->open = false;
+    return emit_block_end(s, r->block++, 0, r->kind, SLICE_NONE);
+}
+
+static enum err put_text(struct stream_reader *r, struct event_sink *s, enum block_kind kind, yyjson_val *v) {
+    struct slice text = json_str(v);
+    if (v && !yyjson_is_str(v) && !yyjson_is_null(v))
+        return ERR_UP_PROTOCOL;
+    if (!text.n)
+        return ERR_OK;
+    if (!r->open || r->kind != kind) {
+        enum err e = close_block(r, s);
+        r->open = true;
+        r->kind = kind;
+        if (!e)
+            e = emit_begin(s, r->block, 0, kind);
+        if (e)
+            return e;
+    }
+    return emit_delta(s, r->block, 0, kind, text);
+}
+
+static enum err put_call(struct stream_reader *r, struct event_sink *s, yyjson_val *call) {
+    yyjson_val *function = yyjson_obj_get(call, "function");
+    struct slice name = json_get_str(function, "name");
+    struct slice arguments = json_get_src(&r->json.doc, function, "arguments");
+    if (!name.n)
+        return ERR_UP_PROTOCOL;
+    enum err e = close_block(r, s);
+    struct slice id = slice_str(arena_printf(r->a, "call_%u", r->block));
+    if (!e && !id.p)
+        e = ERR_NO_MEMORY;
+    r->called = r->open = true;
+    r->kind = BLOCK_TOOL;
+    if (!e)
+        e = emit_begin_tool(s, r->block, 0, id, name);
+    if (!e)
+        e = emit_delta(s, r->block, 0, BLOCK_TOOL, arguments.n ? arguments : SLICE("{}"));
+    return e ? e : close_block(r, s);
+}
+
+static enum err put_calls(struct stream_reader *r, struct event_sink *s, yyjson_val *list) {
+    yyjson_val *v;
+    size_t i, n;
+    if (!list || yyjson_is_null(list))
+        return ERR_OK;
+    if (!yyjson_is_arr(list))
+        return ERR_UP_PROTOCOL;
+    yyjson_arr_foreach(list, i, n, v) {
+        enum err e = put_call(r, s, v);
+        if (e)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static int64_t us_of(yyjson_val *root, const char *name) {
+    int64_t ns = json_get_int(root, name, -1);
+    return ns < 0 ? -1 : ns / 1000;
+}
+
+static enum finish finish_of(const struct stream_reader *r, struct slice reason) {
+    if (slice_is(reason, "length"))
+        return FINISH_LENGTH;
+    if (slice_is(reason, "load") || slice_is(reason, "unload"))
+        return FINISH_LOAD;
+    return r->called ? FINISH_TOOL : FINISH_STOP;
+}
+
+static enum err put_done(struct stream_reader *r, struct event_sink *s, yyjson_val *root) {
+    struct usage u = USAGE_NONE;
+    u.input_tokens = json_get_int(root, "prompt_eval_count", -1);
+    u.output_tokens = json_get_int(root, "eval_count", -1);
+    u.prompt_us = us_of(root, "prompt_eval_duration");
+    u.output_us = us_of(root, "eval_duration");
+    u.load_us = us_of(root, "load_duration");
+    enum err e = close_block(r, s);
+    if (!e)
+        e = emit_finish(s, 0, finish_of(r, json_get_str(root, "done_reason")), SLICE_NONE);
+    if (!e)
+        e = emit_usage(s, &u);
+    r->done = true;
+    return e ? e : emit_end(s);
+}
+
+static enum err put_error(struct stream_reader *r, struct event_sink *s, struct slice text) {
+    struct problem p = PROBLEM(ERR_UP_INTERNAL);
+    p.message = text;
+    r->failed = true;
+    return emit_error(s, &p);
+}
+
+static enum err put_object(struct stream_reader *r, struct event_sink *s, yyjson_val *root) {
+    yyjson_val *message = yyjson_obj_get(root, "message");
+    struct slice error = json_get_str(root, "error");
+    enum err e = ERR_OK;
+    if (error.p)
+        return put_error(r, s, error);
+    if (!yyjson_is_bool(yyjson_obj_get(root, "done")) && !message && !yyjson_obj_get(root, "response"))
+        return ERR_UP_PROTOCOL;
+    if (message && !yyjson_is_obj(message) && !yyjson_is_null(message))
+        return ERR_UP_PROTOCOL;
+    if (!r->started)
+        e = emit_start(s, SLICE_NONE, json_get_str(root, "model"), 0);
+    r->started = true;
+    if (!e)
+        e = put_text(r, s, BLOCK_THINK, yyjson_obj_get(message ? message : root, "thinking"));
+    if (!e)
+        e = put_text(r, s, BLOCK_TEXT, message ? yyjson_obj_get(message, "content") : yyjson_obj_get(root, "response"));
+    if (!e)
+        e = put_calls(r, s, yyjson_obj_get(message, "tool_calls"));
+    if (!e && yyjson_is_true(yyjson_obj_get(root, "done")))
+        e = put_done(r, s, root);
+    return e;
+}
+
+enum err ollama_reader_frame(struct stream_reader *r, const struct frame *f, struct event_sink *sink) {
+    yyjson_val *root;
+    if (r->done || r->failed || !slice_trim(f->data).n)
+        return ERR_OK;
+    enum err e = frame_json_read(&r->json, f->data, &root);
+    return e ? e : put_object(r, sink, root);
+}
+
+enum err ollama_reader_finish(struct stream_reader *r, struct event_sink *sink) {
+    (void)sink;
+    return r->done || r->failed ? ERR_OK : ERR_UP_DIED;
+}
+
+enum err ollama_read_answer(struct arena *a, enum op op, struct slice body, struct event_sink *sink) {
+    struct stream_reader *r = ollama_reader_new(a, op);
+    if (!r)
+        return ERR_NO_MEMORY;
+    const struct frame f = {.data = body, .raw = body};
+    enum err e = ollama_reader_frame(r, &f, sink);
+    return e || r->done || r->failed ? e : ERR_UP_PROTOCOL;
+}

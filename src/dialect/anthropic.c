@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Anthropic's Messages API: the table that joins its two directions. Agents speak it as clients, Anthropic's cloud and a
-// few others as upstreams; between the two the bytes stay what they were.
-// Pure functions and arena memory; no I/O, no clock, no logging.
+// Anthropic messages: the table that joins its two directions, and errors in Anthropic's shape,
+// {"type": "error", "error": {type, message}, "request_id"}. Reading errors is forgiving: llama-server gives OpenAI's
+// shape on /v1/messages, proxies a bare text. What an upstream says goes on to the client only where it is about the
+// client's request; the rest stays in problem.detail for the operator. Pure functions and arena memory; no I/O, no
+// clock, no logging.
 #include "dialect/anthropic.h"
+
+#define DETAIL_BYTES 2048
 
 static const struct dialect_address addresses[] = {
     {"POST", "/v1/messages", OP_CHAT},
@@ -12,6 +16,8 @@ static const struct dialect_address addresses[] = {
 
 static const char *const carried_headers[] = {"anthropic-version", "anthropic-beta", NULL};
 
+#define PING "event: ping\ndata: {\"type\": \"ping\"}\n\n"
+
 const struct dialect dialect_anthropic = {
     .id = DIALECT_ANTHROPIC,
     .name = "anthropic",
@@ -19,7 +25,7 @@ const struct dialect dialect_anthropic = {
     .framing = FRAMING_SSE,
     .stream_content_type = "text/event-stream",
     .carried_headers = carried_headers,
-    .keepalive = {"event: ping\ndata: {\"type\":\"ping\"}\n\n", 35},
+    .keepalive = {PING, sizeof PING - 1},
     .read_request = anthropic_read_request,
     .write_answer = anthropic_write_answer,
     .writer_new = anthropic_writer_new,
@@ -32,3 +38,127 @@ const struct dialect dialect_anthropic = {
     .reader_finish = anthropic_reader_finish,
     .read_error = anthropic_read_error,
 };
+
+// ---- to a client
+
+static const char *type_of_status(int status) {
+    switch (status) {
+    case 401:
+        return "authentication_error";
+    case 402:
+        return "billing_error";
+    case 403:
+        return "permission_error";
+    case 404:
+        return "not_found_error";
+    case 413:
+    case 431:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_error";
+    case 504:
+        return "timeout_error";
+    case 529:
+        return "overloaded_error";
+    default:
+        return status >= 400 && status < 500 ? "invalid_request_error" : "api_error";
+    }
+}
+
+static int status_of(const struct problem *p) {
+    if (p->err == ERR_UP_OVERLOADED || p->err == ERR_BUSY)
+        return 529; // what Anthropic's clients know how to wait for
+    return problem_status(p);
+}
+
+void anthropic_write_error(const struct problem *p, struct slice request_id, struct buf *out, int *ret_status) {
+    struct json_writer w = JSON_WRITER(out);
+    int status = status_of(p);
+    json_obj(&w);
+    json_kv_cstr(&w, "type", "error");
+    json_key(&w, "error");
+    json_obj(&w);
+    json_kv_cstr(&w, "type", type_of_status(status));
+    json_kv_str(&w, "message", problem_text(p));
+    json_obj_end(&w);
+    if (request_id.n)
+        json_kv_str(&w, "request_id", request_id);
+    json_obj_end(&w);
+    *ret_status = status;
+}
+
+// ---- from an upstream
+
+static const struct {
+    const char *type;
+    enum err err;
+} types[] = {
+    {"authentication_error", ERR_UP_AUTH},
+    {"permission_error", ERR_UP_AUTH},
+    {"billing_error", ERR_UP_QUOTA},
+    {"not_found_error", ERR_UP_NOT_FOUND},
+    {"request_too_large", ERR_TOO_LARGE},
+    {"rate_limit_error", ERR_UP_RATE_LIMIT},
+    {"overloaded_error", ERR_UP_OVERLOADED},
+    {"unavailable_error", ERR_UP_OVERLOADED}, // llama-server while it loads
+    {"timeout_error", ERR_UP_TIMEOUT},
+    {"api_error", ERR_UP_INTERNAL},
+    {"exceed_context_size_error", ERR_CONTEXT_LENGTH}, // llama-server
+    {"invalid_request_error", ERR_UP_REFUSED},
+};
+
+// What the type alone does not tell.
+static const struct {
+    const char *words;
+    enum err err;
+} messages[] = {
+    {"prompt is too long", ERR_CONTEXT_LENGTH},
+    {"exceed context limit", ERR_CONTEXT_LENGTH},
+    {"exceeds the available context", ERR_CONTEXT_LENGTH},
+    {"credit balance", ERR_UP_QUOTA},
+    {"usage limits", ERR_UP_QUOTA},
+};
+
+static enum err error_of(int status, struct slice type, struct slice message) {
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
+        if (slice_search(message, slice_str(messages[i].words)) != SIZE_MAX)
+            return messages[i].err;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (slice_is(type, types[i].type))
+            return types[i].err;
+    return status ? dialect_err_of_status(status) : ERR_UP_INTERNAL;
+}
+
+static bool about_the_request(enum err e) {
+    return e == ERR_UP_REFUSED || e == ERR_CONTEXT_LENGTH || e == ERR_CONTENT_FILTER || e == ERR_TOO_LARGE;
+}
+
+static void fill(struct arena *a, int status, enum err e, struct slice text, struct slice code, struct problem *ret) {
+    *ret = PROBLEM(e);
+    ret->status = status;
+    ret->detail = arena_copy(a, slice_first(text, DETAIL_BYTES));
+    ret->code = code.n ? arena_copy(a, slice_first(code, 64)) : SLICE_NONE;
+    if (about_the_request(e))
+        ret->message = ret->detail;
+}
+
+void anthropic_problem_of(struct arena *a, int status, yyjson_val *root, struct problem *ret) {
+    yyjson_val *error = yyjson_obj_get(root, "error");
+    struct slice type = json_get_str(error, "type"), message = json_get_str(error, "message");
+    if (yyjson_is_str(error))
+        message = json_str(error);
+    if (!message.n)
+        message = json_get_str(root, "message");
+    fill(a, status, error_of(status, type, message), message, type, ret);
+}
+
+void anthropic_read_error(struct arena *a, int status, struct slice body, unsigned quirks, struct problem *ret) {
+    struct json_doc doc;
+    struct json_error why;
+    (void)quirks;
+    if (json_read(a, body, &doc, &why)) {
+        fill(a, status, dialect_err_of_status(status), body, SLICE_NONE, ret);
+        return;
+    }
+    anthropic_problem_of(a, status, yyjson_doc_get_root(doc.doc), ret);
+}

@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// "system" and "messages" of a Messages body → messages and parts. The system text becomes a message in front. Tool results
-// stay parts of the user's message, where this dialect puts them. Kinds of blocks that we do not know, and media that lies
-// with the provider, stay opaque with their source. All slices point into the tree or the body.
+// `system` and `messages` of an Anthropic body → messages and parts. A content is a text or a list of blocks, and a tool's
+// result holds such a content again. Blocks of kinds that others don't have (server tools and their results, files that
+// lie with the provider, containers, compaction) stay opaque, with their source. Results of tools stay in the user's
+// message, where this dialect has them; writers of other dialects take them out. All slices point into the tree or body.
 #include "dialect/anthropic.h"
 #include "base/limits.h"
 
-static enum err read_blocks(struct field_reader *rd, const struct field_at *obj, const char *name, bool may_nest,
-                            struct part **first);
+static enum err read_content(struct field_reader *rd, const struct field_at *up, const char *name, bool needed,
+                             struct part **first);
 
 // ---- media
 
-static enum err read_text_source(struct field_reader *rd, const struct field_at *source, struct part *p) {
-    p->media_type = SLICE_NONE;
-    return field_str_needed(rd, source, "data", &p->text);
-}
-
-static enum err read_media(struct field_reader *rd, const struct field_at *at, struct part *p, enum part_kind kind) {
+static enum err read_source(struct field_reader *rd, const struct field_at *at, struct part *p) {
     yyjson_val *v = NULL;
     struct slice type = SLICE_NONE;
     enum err e = field_obj(rd, at, "source", &v);
@@ -25,24 +21,24 @@ static enum err read_media(struct field_reader *rd, const struct field_at *at, s
         return field_missing(rd, at, "source");
     const struct field_at source = FIELD_MEMBER(at, "source", v);
     e = field_str_needed(rd, &source, "type", &type);
+    if (!e)
+        e = field_str(rd, &source, "media_type", &p->media_type);
     if (e)
         return e;
-    p->kind = kind;
-    if (slice_is(type, "base64")) {
-        e = field_str_needed(rd, &source, "media_type", &p->media_type);
-        return e ? e : field_str_needed(rd, &source, "data", &p->data);
-    }
+    if (slice_is(type, "base64"))
+        return field_str_needed(rd, &source, "data", &p->data);
     if (slice_is(type, "url"))
         return field_str_needed(rd, &source, "url", &p->url);
-    if (slice_is(type, "text") && kind == PART_DOCUMENT)
-        return read_text_source(rd, &source, p);
-    p->kind = PART_OPAQUE; // a file with the provider, or parts of its own
+    if (slice_is(type, "text")) // plain text, not base64
+        return field_str_needed(rd, &source, "data", &p->text);
+    p->kind = PART_OPAQUE; // a file that lies with the provider says nothing to others
     return ERR_OK;
 }
 
 static enum err read_document(struct field_reader *rd, const struct field_at *at, struct part *p) {
-    enum err e = read_media(rd, at, p, PART_DOCUMENT);
-    return e || p->kind == PART_OPAQUE ? e : field_str(rd, at, "title", &p->name);
+    p->kind = PART_DOCUMENT;
+    enum err e = field_str(rd, at, "title", &p->name);
+    return e ? e : read_source(rd, at, p);
 }
 
 // ---- thinking and tools
@@ -64,11 +60,7 @@ static enum err read_tool_use(struct field_reader *rd, const struct field_at *at
     enum err e = field_str_needed(rd, at, "id", &p->id);
     if (!e)
         e = field_str_needed(rd, at, "name", &p->name);
-    if (!e)
-        e = field_obj_src(rd, at, "input", &p->text);
-    if (e)
-        return e;
-    return p->text.p ? ERR_OK : field_missing(rd, at, "input");
+    return e ? e : field_obj_src(rd, at, "input", &p->text);
 }
 
 static enum err read_tool_result(struct field_reader *rd, const struct field_at *at, struct part *p) {
@@ -76,22 +68,12 @@ static enum err read_tool_result(struct field_reader *rd, const struct field_at 
     enum err e = field_str_needed(rd, at, "tool_use_id", &p->id);
     if (!e)
         e = field_bool(rd, at, "is_error", &p->is_error);
-    return e ? e : read_blocks(rd, at, "content", false, &p->content);
+    return e ? e : read_content(rd, at, "content", false, &p->content);
 }
 
-// ---- one block
+// ---- blocks
 
-static const struct block_type {
-    const char *name;
-    enum err (*read)(struct field_reader *rd, const struct field_at *at, struct part *p);
-} tool_types[] = {
-    {"thinking", read_thinking},
-    {"redacted_thinking", read_redacted},
-    {"tool_use", read_tool_use},
-    {"tool_result", read_tool_result},
-};
-
-static enum err read_block(struct field_reader *rd, const struct field_at *at, bool may_nest, struct part *p) {
+static enum err read_block(struct field_reader *rd, const struct field_at *at, struct part *p) {
     struct slice type = SLICE_NONE;
     if (!yyjson_is_obj(at->val))
         return field_wrong(rd, at, NULL, "an object", at->val);
@@ -102,56 +84,67 @@ static enum err read_block(struct field_reader *rd, const struct field_at *at, b
         return e;
     if (slice_is(type, "text"))
         return field_str_needed(rd, at, "text", &p->text);
-    if (slice_is(type, "image"))
-        return read_media(rd, at, p, PART_IMAGE);
+    if (slice_is(type, "tool_use"))
+        return read_tool_use(rd, at, p);
+    if (slice_is(type, "tool_result"))
+        return read_tool_result(rd, at, p);
+    if (slice_is(type, "thinking"))
+        return read_thinking(rd, at, p);
+    if (slice_is(type, "redacted_thinking"))
+        return read_redacted(rd, at, p);
     if (slice_is(type, "document"))
         return read_document(rd, at, p);
-    for (size_t i = 0; may_nest && i < sizeof tool_types / sizeof tool_types[0]; i++)
-        if (slice_is(type, tool_types[i].name))
-            return tool_types[i].read(rd, at, p);
-    p->kind = PART_OPAQUE;
-    return ERR_OK;
+    p->kind = slice_is(type, "image") ? PART_IMAGE : PART_OPAQUE;
+    return p->kind == PART_IMAGE ? read_source(rd, at, p) : ERR_OK;
 }
 
-static enum err read_block_list(struct field_reader *rd, const struct field_at *arr, struct slice src, bool may_nest,
-                                struct part **first) {
+static enum err read_blocks(struct field_reader *rd, const struct field_at *up, const char *name, yyjson_val *list,
+                            struct part **first) {
     yyjson_val *v;
     size_t i, n;
     struct part **tail = first;
-    struct src_walk walk = src_walk_array(src);
-    yyjson_arr_foreach(arr->val, i, n, v) {
-        const struct field_at at = FIELD_ELEMENT(arr, i, v);
+    struct src_walk walk = src_walk_array(json_get_src(&rd->doc, up->val, name));
+    const struct field_at arr = FIELD_MEMBER(up, name, list);
+    yyjson_arr_foreach(list, i, n, v) {
+        const struct field_at at = FIELD_ELEMENT(&arr, i, v);
         struct part *p = part_add(rd->a, &tail, PART_TEXT);
         if (!p)
             return field_no_memory(rd);
         p->src = src_walk_next(&walk);
-        enum err e = read_block(rd, &at, may_nest, p);
+        enum err e = read_block(rd, &at, p);
         if (e)
             return e;
     }
     return ERR_OK;
 }
 
-// A text, or a list of blocks. Absent gives no parts.
-static enum err read_blocks(struct field_reader *rd, const struct field_at *obj, const char *name, bool may_nest,
-                            struct part **first) {
-    yyjson_val *v = yyjson_obj_get(obj->val, name);
+static enum err read_content(struct field_reader *rd, const struct field_at *up, const char *name, bool needed,
+                             struct part **first) {
+    yyjson_val *v = yyjson_obj_get(up->val, name);
     if (!v || yyjson_is_null(v))
-        return ERR_OK;
-    if (yyjson_is_str(v)) {
-        struct part **tail = first, *p = part_add(rd->a, &tail, PART_TEXT);
-        if (!p)
-            return field_no_memory(rd);
-        p->text = json_str(v);
-        return ERR_OK;
-    }
-    if (!yyjson_is_arr(v))
-        return field_wrong(rd, obj, name, "a string or an array", v);
-    const struct field_at arr = FIELD_MEMBER(obj, name, v);
-    return read_block_list(rd, &arr, json_get_src(&rd->doc, obj->val, name), may_nest, first);
+        return needed ? field_missing(rd, up, name) : ERR_OK;
+    if (yyjson_is_arr(v))
+        return read_blocks(rd, up, name, v, first);
+    if (!yyjson_is_str(v))
+        return field_wrong(rd, up, name, "a string or an array of blocks", v);
+    struct part *p = part_add(rd->a, &first, PART_TEXT);
+    if (!p)
+        return field_no_memory(rd);
+    p->text = json_str(v);
+    return ERR_OK;
 }
 
 // ---- messages
+
+static enum err read_system(struct field_reader *rd, const struct field_at *root, struct message ***tail) {
+    yyjson_val *v = yyjson_obj_get(root->val, "system");
+    if (!v || yyjson_is_null(v))
+        return ERR_OK;
+    struct message *m = message_add(rd->a, tail, ROLE_SYSTEM);
+    if (!m)
+        return field_no_memory(rd);
+    return read_content(rd, root, "system", false, &m->parts);
+}
 
 static enum err read_message(struct field_reader *rd, const struct field_at *at, struct message *m) {
     struct slice role = SLICE_NONE;
@@ -160,50 +153,20 @@ static enum err read_message(struct field_reader *rd, const struct field_at *at,
     enum err e = field_str_needed(rd, at, "role", &role);
     if (e)
         return e;
-    if (slice_is(role, "assistant"))
+    if (slice_is(role, "user"))
+        m->role = ROLE_USER;
+    else if (slice_is(role, "assistant"))
         m->role = ROLE_ASSISTANT;
-    else if (slice_is(role, "system")) // newer models take it between turns
+    else if (slice_is(role, "system"))
         m->role = ROLE_SYSTEM;
-    else if (!slice_is(role, "user"))
+    else
         return field_refuse(rd, at, "role", ERR_BAD_FIELD, "expected user or assistant");
-    yyjson_val *content = yyjson_obj_get(at->val, "content");
-    if (!content || yyjson_is_null(content))
-        return field_missing(rd, at, "content");
-    return read_blocks(rd, at, "content", true, &m->parts);
-}
-
-static enum err read_message_list(struct field_reader *rd, const struct field_at *arr, struct slice src,
-                                  struct message ***tail) {
-    yyjson_val *v;
-    size_t i, n;
-    struct src_walk walk = src_walk_array(src);
-    yyjson_arr_foreach(arr->val, i, n, v) {
-        const struct field_at at = FIELD_ELEMENT(arr, i, v);
-        struct message *m = message_add(rd->a, tail, ROLE_USER);
-        if (!m)
-            return field_no_memory(rd);
-        m->src = src_walk_next(&walk);
-        enum err e = read_message(rd, &at, m);
-        if (e)
-            return e;
-    }
-    return ERR_OK;
-}
-
-static enum err read_system(struct field_reader *rd, const struct field_at *root, struct message ***tail) {
-    struct part *parts = NULL;
-    enum err e = read_blocks(rd, root, "system", false, &parts);
-    if (e || !parts)
-        return e;
-    struct message *m = message_add(rd->a, tail, ROLE_SYSTEM);
-    if (!m)
-        return field_no_memory(rd);
-    m->parts = parts;
-    return ERR_OK;
+    return read_content(rd, at, "content", true, &m->parts);
 }
 
 enum err anthropic_read_messages(struct field_reader *rd, const struct field_at *root, struct request *r) {
-    yyjson_val *list = NULL;
+    yyjson_val *list = NULL, *v;
+    size_t i, n;
     struct message **tail = &r->messages;
     enum err e = read_system(rd, root, &tail);
     if (!e)
@@ -215,6 +178,17 @@ enum err anthropic_read_messages(struct field_reader *rd, const struct field_at 
     if (yyjson_arr_size(list) == 0 || yyjson_arr_size(list) > LIMIT_MESSAGES)
         return field_refuse(rd, root, "messages", ERR_BAD_FIELD,
                             yyjson_arr_size(list) ? "there are too many messages" : "at least one message is needed");
+    struct src_walk walk = src_walk_array(json_get_src(&rd->doc, root->val, "messages"));
     const struct field_at arr = FIELD_MEMBER(root, "messages", list);
-    return read_message_list(rd, &arr, json_get_src(&rd->doc, root->val, "messages"), &tail);
+    yyjson_arr_foreach(list, i, n, v) {
+        const struct field_at at = FIELD_ELEMENT(&arr, i, v);
+        struct message *m = message_add(rd->a, &tail, ROLE_USER);
+        if (!m)
+            return field_no_memory(rd);
+        m->src = src_walk_next(&walk);
+        e = read_message(rd, &at, m);
+        if (e)
+            return e;
+    }
+    return ERR_OK;
 }

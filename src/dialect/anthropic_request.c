@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client's Messages body → request: the parameters of the root object. Members that have no place in the inner form are
-// listed as unmodelled; they travel with the source to an upstream of the same dialect. Bounds are wide on purpose: only
-// types and what we act upon is ours to judge. All slices point into the tree or the body.
+// A client's messages body → request: the parameters of the root object. Members without a place in the inner form
+// (service_tier, container, context_management …) are listed as unmodelled; they travel with the source to an upstream
+// of the same dialect. Bounds are wide on purpose: whether a value makes sense is the upstream's to say, only types and
+// what we act upon is ours. count_tokens takes the same body without max_tokens. All slices point into the tree or the
+// body; the tree is freed with the arena.
 #include "dialect/anthropic.h"
 #include "base/limits.h"
 
@@ -9,12 +11,13 @@
 
 // What we act upon; each at most once in a body.
 static const char *const modelled[] = {
-    "model", "max_tokens",     "system", "messages", "tools",    "tool_choice",   "temperature",   "top_p",
-    "top_k", "stop_sequences", "stream", "metadata", "thinking", "output_config", "output_format", NULL,
+    "model",       "max_tokens", "system",   "messages",       "tools",  "tool_choice",
+    "temperature", "top_p",      "top_k",    "stop_sequences", "stream", "metadata",
+    "thinking",    "output_format", "output_config", NULL,
 };
 
 static enum err read_model(struct field_reader *rd, const struct field_at *root, struct request *r) {
-    enum err e = field_str(rd, root, "model", &r->model);
+    enum err e = field_str_needed(rd, root, "model", &r->model);
     if (e)
         return e;
     if (!r->model.n)
@@ -24,14 +27,17 @@ static enum err read_model(struct field_reader *rd, const struct field_at *root,
     return ERR_OK;
 }
 
-static enum err read_sampling(struct field_reader *rd, const struct field_at *root, struct request *r) {
+static enum err read_max_tokens(struct field_reader *rd, const struct field_at *root, struct request *r) {
     enum err e = field_int(rd, root, "max_tokens", 0, TOKENS_MAX, &r->max_tokens);
-    if (!e && r->max_tokens < 0 && r->op != OP_COUNT_TOKENS)
+    if (!e && r->max_tokens < 0 && r->op == OP_CHAT)
         return field_missing(rd, root, "max_tokens");
+    return e;
+}
+
+static enum err read_sampling(struct field_reader *rd, const struct field_at *root, struct request *r) {
+    enum err e = field_num(rd, root, "temperature", 0, 100, &r->temperature);
     if (!e)
-        e = field_num(rd, root, "temperature", 0, 100, &r->temperature);
-    if (!e)
-        e = field_num(rd, root, "top_p", 0, 1, &r->top_p);
+        e = field_num(rd, root, "top_p", -1, 1, &r->top_p);
     if (!e)
         e = field_int(rd, root, "top_k", -1, TOKENS_MAX, &r->top_k);
     if (!e)
@@ -60,44 +66,29 @@ static enum err read_thinking(struct field_reader *rd, const struct field_at *ro
     e = field_str_needed(rd, &at, "type", &type);
     if (e)
         return e;
-    if (slice_is(type, "disabled")) {
-        r->think = THINK_OFF;
-        return ERR_OK;
-    }
-    r->think = THINK_ON;
-    if (!slice_is(type, "enabled"))
-        return ERR_OK; // adaptive, and what came after us
-    e = field_int(rd, &at, "budget_tokens", 0, TOKENS_MAX, &r->think_budget);
-    if (!e && r->think_budget < 0)
-        return field_missing(rd, &at, "budget_tokens");
-    return e;
-}
-
-static enum err read_format(struct field_reader *rd, const struct field_at *obj, const char *name, struct request *r) {
-    yyjson_val *v = NULL;
-    struct slice type = SLICE_NONE;
-    enum err e = field_obj(rd, obj, name, &v);
-    if (e || !v)
-        return e;
-    const struct field_at at = FIELD_MEMBER(obj, name, v);
-    e = field_str_needed(rd, &at, "type", &type);
-    if (e)
-        return e;
-    if (!slice_is(type, "json_schema"))
-        return field_refuse(rd, &at, "type", ERR_BAD_FIELD, "expected json_schema");
-    r->format = FORMAT_SCHEMA;
-    e = field_obj_src(rd, &at, "schema", &r->format_schema);
-    if (!e && !r->format_schema.p)
-        return field_missing(rd, &at, "schema");
-    return e;
+    r->think = slice_is(type, "disabled") ? THINK_OFF : THINK_ON;
+    return r->think == THINK_ON ? field_int(rd, &at, "budget_tokens", 0, TOKENS_MAX, &r->think_budget) : ERR_OK;
 }
 
 static enum think effort_level(struct slice effort) {
     if (slice_is(effort, "low"))
         return THINK_LOW;
-    if (slice_is(effort, "medium"))
-        return THINK_MEDIUM;
-    return THINK_HIGH; // high, max and what came after us
+    return slice_is(effort, "medium") ? THINK_MEDIUM : THINK_HIGH; // high, xhigh, max
+}
+
+static enum err read_format(struct field_reader *rd, const struct field_at *up, const char *name, struct request *r) {
+    yyjson_val *v = NULL;
+    struct slice type = SLICE_NONE;
+    enum err e = field_obj(rd, up, name, &v);
+    if (e || !v)
+        return e;
+    const struct field_at at = FIELD_MEMBER(up, name, v);
+    e = field_str_needed(rd, &at, "type", &type);
+    if (e || !slice_is(type, "json_schema"))
+        return e; // a form that came after us travels with the source
+    r->format = FORMAT_SCHEMA;
+    e = field_obj_src(rd, &at, "schema", &r->format_schema);
+    return !e && !r->format_schema.p ? field_missing(rd, &at, "schema") : e;
 }
 
 static enum err read_output(struct field_reader *rd, const struct field_at *root, struct request *r) {
@@ -109,28 +100,24 @@ static enum err read_output(struct field_reader *rd, const struct field_at *root
     if (e || !v)
         return e;
     const struct field_at at = FIELD_MEMBER(root, "output_config", v);
-    e = read_format(rd, &at, "format", r);
-    if (!e)
-        e = field_str(rd, &at, "effort", &effort);
-    if (effort.p && r->think == THINK_ON && r->think_budget < 0)
+    e = field_str(rd, &at, "effort", &effort);
+    if (!e && effort.p && r->think != THINK_OFF && r->think_budget < 0)
         r->think = effort_level(effort);
-    return e;
+    return e ? e : read_format(rd, &at, "format", r);
 }
 
 // ---- tools
 
 static enum err read_tool(struct field_reader *rd, const struct field_at *at, struct tool *t) {
-    struct slice type = SLICE("custom");
+    struct slice type = SLICE_NONE;
     if (!yyjson_is_obj(at->val))
         return field_wrong(rd, at, NULL, "an object", at->val);
     enum err e = field_str(rd, at, "type", &type);
     if (!e)
         e = field_obj_src(rd, at, "cache_control", &t->cache_control);
-    if (e)
+    t->opaque = type.n && !slice_is(type, "custom");
+    if (e || t->opaque)
         return e;
-    t->opaque = !slice_is(type, "custom");
-    if (t->opaque)
-        return field_str(rd, at, "name", &t->name);
     e = field_str_needed(rd, at, "name", &t->name);
     if (!e)
         e = field_str(rd, at, "description", &t->description);
@@ -138,9 +125,7 @@ static enum err read_tool(struct field_reader *rd, const struct field_at *at, st
         e = field_flag(rd, at, "strict", &t->strict);
     if (!e)
         e = field_obj_src(rd, at, "input_schema", &t->schema);
-    if (!e && !t->schema.p)
-        return field_missing(rd, at, "input_schema");
-    return e;
+    return !e && !t->schema.p ? field_missing(rd, at, "input_schema") : e;
 }
 
 static enum err read_tools(struct field_reader *rd, const struct field_at *root, struct request *r) {
@@ -170,18 +155,17 @@ static enum err read_tools(struct field_reader *rd, const struct field_at *root,
 static enum err read_choice(struct field_reader *rd, const struct field_at *root, struct request *r) {
     yyjson_val *v = NULL;
     struct slice type = SLICE_NONE;
-    int disabled = -1;
+    int serial = -1;
     enum err e = field_obj(rd, root, "tool_choice", &v);
     if (e || !v)
         return e;
     const struct field_at at = FIELD_MEMBER(root, "tool_choice", v);
     e = field_str_needed(rd, &at, "type", &type);
     if (!e)
-        e = field_flag(rd, &at, "disable_parallel_tool_use", &disabled);
+        e = field_flag(rd, &at, "disable_parallel_tool_use", &serial);
     if (e)
         return e;
-    if (disabled >= 0)
-        r->parallel_tools = !disabled;
+    r->parallel_tools = serial < 0 ? -1 : !serial;
     if (slice_is(type, "auto"))
         r->tool_choice = TOOL_CHOICE_AUTO;
     else if (slice_is(type, "any"))
@@ -201,6 +185,8 @@ static enum err read_root(struct field_reader *rd, const struct field_at *root, 
     enum err e = field_check_once(rd, root, modelled);
     if (!e)
         e = read_model(rd, root, r);
+    if (!e)
+        e = read_max_tokens(rd, root, r);
     if (!e)
         e = read_sampling(rd, root, r);
     if (!e)
@@ -231,6 +217,7 @@ enum err anthropic_read_request(struct arena *a, enum op op, struct slice body, 
     r->dialect = DIALECT_ANTHROPIC;
     r->op = op;
     r->doc = rd.doc;
+    r->include_usage = true;
     const struct field_at root = FIELD_ROOT(yyjson_doc_get_root(rd.doc.doc));
     e = read_root(&rd, &root, r);
     if (e)

@@ -1,331 +1,358 @@
 // SPDX-License-Identifier: Apache-2.0
-// A request → the Messages body for an upstream. When the client spoke this dialect and its bytes are still there, they are
-// spliced and only model, bound and stream are touched. Otherwise the body is written from the fields, and whatever has no
-// place leaves a note with its reason. The body belongs to the arena; nothing is sent from here.
+// A request → the body for an upstream that speaks Anthropic messages. A request of this dialect goes as the client's own
+// bytes with only model, max_tokens and stream changed where they must be, equal byte for byte where not. Any other is
+// written from its fields, with a note for each that has no place here: Anthropic knows one answer, no seed, no
+// penalties, no log probabilities; it wants max_tokens, and thinking as a budget below that. All memory is the arena's.
 #include "dialect/anthropic.h"
 #include "base/limits.h"
 
-#define MAX_TOKENS_OTHERWISE 4096
-#define BUDGET_MIN 1024 // less is refused
+#define DEFAULT_MAX_TOKENS 4096
+#define LEAST_BUDGET 1024 // what Anthropic accepts
+#define BODY_MAX (2 * (size_t)LIMIT_BODY_BYTES)
 
-void anthropic_say(struct anthropic_out *out, enum anthropic_said kind, const char *action, const char *path,
-                   const char *reason) {
-    if (out->said & kind)
-        return;
-    out->said |= kind;
-    notes_add(out->a, &out->wire->notes, action, slice_str(path), reason);
+static bool will_stream(const struct request *r, const struct write_options *o) {
+    return o->stream >= 0 ? o->stream > 0 : r->stream;
 }
 
-static void note(struct anthropic_out *out, const char *action, const char *path, const char *reason) {
-    notes_add(out->a, &out->wire->notes, action, slice_str(path), reason);
-}
+// ---- thinking and max_tokens, which bound each other
 
-static bool own(const struct anthropic_out *out) {
-    return out->r->dialect == DIALECT_ANTHROPIC;
-}
+struct thinking {
+    int64_t max_tokens;
+    int64_t budget; // -1: no thinking by budget
+};
 
-static bool will_stream(const struct anthropic_out *out) {
-    return out->o->stream >= 0 ? out->o->stream > 0 : out->r->stream;
-}
-
-static bool counts_only(const struct anthropic_out *out) {
-    return out->r->op == OP_COUNT_TOKENS;
-}
-
-// ---- tools
-
-static void put_tool(struct anthropic_out *out, const struct tool *t) {
-    struct json_writer *w = &out->w;
-    json_obj(w);
-    json_kv_str(w, "name", t->name);
-    if (t->description.p)
-        json_kv_str(w, "description", t->description);
-    json_kv_raw(w, "input_schema", t->schema.p ? t->schema : SLICE("{\"type\":\"object\",\"properties\":{}}"));
-    if (t->strict >= 0 && own(out))
-        json_kv_bool(w, "strict", t->strict > 0);
-    else if (t->strict > 0)
-        anthropic_say(out, SAID_TOOL, "dropped", "tools.strict", "it needs a beta of this dialect");
-    if (t->cache_control.p)
-        json_kv_raw(w, "cache_control", t->cache_control);
-    json_obj_end(w);
-}
-
-static bool can_write(const struct anthropic_out *out, const struct tool *t) {
-    return !t->opaque || (own(out) && t->src.p);
-}
-
-static bool any_tool(struct anthropic_out *out) {
-    bool any = false;
-    for (const struct tool *t = out->r->tools; t; t = t->next) {
-        any |= can_write(out, t);
-        if (!can_write(out, t))
-            anthropic_say(out, SAID_OPAQUE, "dropped", "tools", "a server tool of another dialect");
-    }
-    return any;
-}
-
-static void put_choice(struct anthropic_out *out) {
-    static const char *const words[] = {[TOOL_CHOICE_UNSET] = "auto",
-                                        [TOOL_CHOICE_AUTO] = "auto",
-                                        [TOOL_CHOICE_NONE] = "none",
-                                        [TOOL_CHOICE_REQUIRED] = "any",
-                                        [TOOL_CHOICE_NAMED] = "tool"};
-    const struct request *r = out->r;
-    if (r->tool_choice == TOOL_CHOICE_UNSET && r->parallel_tools != 0)
-        return;
-    json_key(&out->w, "tool_choice");
-    json_obj(&out->w);
-    json_kv_cstr(&out->w, "type", words[r->tool_choice]);
-    if (r->tool_choice == TOOL_CHOICE_NAMED)
-        json_kv_str(&out->w, "name", r->tool_choice_name);
-    if (r->parallel_tools >= 0 && r->tool_choice != TOOL_CHOICE_NONE)
-        json_kv_bool(&out->w, "disable_parallel_tool_use", r->parallel_tools == 0);
-    json_obj_end(&out->w);
-}
-
-static void put_tooling(struct anthropic_out *out) {
-    if (!any_tool(out))
-        return;
-    json_key(&out->w, "tools");
-    json_arr(&out->w);
-    for (const struct tool *t = out->r->tools; t; t = t->next) {
-        if (t->opaque && can_write(out, t))
-            json_put_raw(&out->w, t->src);
-        else if (!t->opaque)
-            put_tool(out, t);
-    }
-    json_arr_end(&out->w);
-    put_choice(out);
-}
-
-// ---- thinking
-
-// The last turn called tools and holds no signed thinking: with thinking on, the upstream would refuse it.
-static bool thinking_is_lost(const struct request *r) {
-    bool lost = false;
+// A turn that goes on after a tool must begin with its signed thinking; without one Anthropic refuses thinking at all.
+static bool turn_lacks_thinking(const struct request *r) {
+    bool called = false, signed_thought = false;
     for (const struct message *m = r->messages; m; m = m->next) {
-        bool called = false, signed_ = false;
-        if (m->role == ROLE_USER && m->parts && m->parts->kind != PART_TOOL_RESULT)
-            lost = false;
         if (m->role != ROLE_ASSISTANT)
             continue;
+        called = signed_thought = false;
         for (const struct part *p = m->parts; p; p = p->next) {
             called |= p->kind == PART_TOOL_CALL;
-            signed_ |= p->kind == PART_THINK && (p->redacted || p->signature.n);
+            signed_thought |= p->kind == PART_THINK && (p->signature.n || p->redacted);
         }
-        lost = called && !signed_;
     }
-    return lost;
+    return called && !signed_thought;
 }
 
-// The budget to write; -1: none, with a note if one was asked for.
-static int64_t budget_of(struct anthropic_out *out, int64_t max_tokens) {
+static const char *no_thinking_reason(const struct request *r) {
+    if (r->tool_choice == TOOL_CHOICE_REQUIRED || r->tool_choice == TOOL_CHOICE_NAMED)
+        return "this dialect does not think when a tool is forced";
+    if (turn_lacks_thinking(r))
+        return "the conversation's tool calls have no signed thinking";
+    return NULL;
+}
+
+static int64_t max_tokens_of(struct anthropic_out *out) {
+    if (out->o->max_tokens >= 0)
+        return out->o->max_tokens;
+    if (out->r->max_tokens >= 0)
+        return out->r->max_tokens;
+    anthropic_note(out, "added", "max_tokens", "this dialect requires it");
+    return out->o->default_max_tokens > 0 ? out->o->default_max_tokens : DEFAULT_MAX_TOKENS;
+}
+
+// The budget must stay below max_tokens: that is raised, or where it is a bound, the budget is cut.
+static void fit_budget(struct anthropic_out *out, struct thinking *t) {
+    if (t->budget < LEAST_BUDGET)
+        t->budget = LEAST_BUDGET;
+    if (t->budget < t->max_tokens)
+        return;
+    if (out->o->max_tokens < 0) {
+        t->max_tokens += t->budget;
+        anthropic_note(out, "approximated", "max_tokens", "raised by the thinking budget, which counts into it");
+    } else if (t->max_tokens / 2 >= LEAST_BUDGET) {
+        t->budget = t->max_tokens / 2;
+        anthropic_note(out, "approximated", "reasoning_effort", "the thinking budget was cut to fit max_tokens");
+    } else {
+        t->budget = -1;
+        anthropic_note(out, "dropped", "reasoning_effort", "max_tokens leaves no room for thinking");
+    }
+}
+
+static struct thinking plan_thinking(struct anthropic_out *out) {
     const struct request *r = out->r;
-    int64_t budget = r->think_budget > 0 ? r->think_budget : budget_of_think(r->think);
-    const char *reason = NULL;
-    if (r->think == THINK_OFF || budget <= 0)
-        return -1;
-    if (budget < BUDGET_MIN)
-        budget = BUDGET_MIN;
-    if (!counts_only(out) && budget >= max_tokens)
-        reason = "its budget has no room below max_tokens";
-    else if (!own(out) && (r->tool_choice == TOOL_CHOICE_REQUIRED || r->tool_choice == TOOL_CHOICE_NAMED))
-        reason = "this dialect does not think when a tool is forced";
-    else if (!own(out) && thinking_is_lost(r))
-        reason = "the last turn's thinking, which this dialect needs back, is not there";
-    if (!reason)
-        return budget;
-    note(out, "dropped", "thinking", reason);
-    return -1;
+    struct thinking t = {max_tokens_of(out), -1};
+    if (!out->foreign) {
+        t.budget = r->think == THINK_ON ? r->think_budget : -1;
+        if (t.budget >= t.max_tokens && out->o->max_tokens >= 0)
+            fit_budget(out, &t);
+        return t;
+    }
+    enum think level = request_think_level(r);
+    if (level == THINK_UNSET || level == THINK_OFF)
+        return t;
+    const char *reason = no_thinking_reason(r);
+    if (reason) {
+        anthropic_note(out, "dropped", "reasoning_effort", reason);
+        return t;
+    }
+    t.budget = r->think_budget > 0 ? r->think_budget : budget_of_think(level);
+    if (r->think_budget <= 0)
+        anthropic_note(out, "approximated", "reasoning_effort", "this dialect takes a budget of tokens");
+    fit_budget(out, &t);
+    return t;
 }
 
-// An Anthropic client's "adaptive", with its effort.
-static bool put_adaptive(struct anthropic_out *out) {
-    static const char *const words[] = {[THINK_LOW] = "low", [THINK_MEDIUM] = "medium", [THINK_HIGH] = "high"};
-    enum think level = out->r->think;
-    bool has_effort = level == THINK_LOW || level == THINK_MEDIUM || level == THINK_HIGH;
-    if (!own(out) || out->r->think_budget >= 0 || !(level == THINK_ON || has_effort))
-        return false;
-    json_kv_raw(&out->w, "thinking", SLICE("{\"type\":\"adaptive\"}"));
-    if (!has_effort)
-        return true;
-    json_key(&out->w, "output_config");
-    json_obj(&out->w);
-    json_kv_cstr(&out->w, "effort", words[level]);
-    json_obj_end(&out->w);
-    return true;
-}
-
-// Gives back whether the upstream will think.
-static bool put_thinking(struct anthropic_out *out, int64_t max_tokens) {
-    if (put_adaptive(out))
-        return true;
-    if (out->r->think == THINK_OFF)
-        json_kv_raw(&out->w, "thinking", SLICE("{\"type\":\"disabled\"}"));
-    int64_t budget = budget_of(out, max_tokens);
-    if (budget < 0)
-        return false;
-    json_key(&out->w, "thinking");
-    json_obj(&out->w);
-    json_kv_cstr(&out->w, "type", "enabled");
-    json_kv_int(&out->w, "budget_tokens", budget);
-    json_obj_end(&out->w);
-    return true;
+static void put_thinking(struct anthropic_out *out, const struct thinking *t) {
+    struct json_writer *w = &out->w;
+    bool adaptive = !out->foreign && t->budget < 0 && out->r->think != THINK_UNSET && out->r->think != THINK_OFF;
+    bool off = out->r->think == THINK_OFF && !out->foreign;
+    if (t->budget < 0 && !adaptive && !off)
+        return;
+    json_key(w, "thinking");
+    json_obj(w);
+    json_kv_cstr(w, "type", off ? "disabled" : adaptive ? "adaptive" : "enabled");
+    if (t->budget >= 0)
+        json_kv_int(w, "budget_tokens", t->budget);
+    json_obj_end(w);
 }
 
 // ---- the form of the answer
 
-static void put_format(struct anthropic_out *out) {
-    const struct request *r = out->r;
-    if (r->format == FORMAT_JSON || (r->format == FORMAT_SCHEMA && !r->format_schema.p))
-        note(out, "dropped", "response_format", "this dialect knows JSON with a schema only");
-    if (r->format != FORMAT_SCHEMA || !r->format_schema.p)
-        return;
-    json_key(&out->w, "output_format");
-    json_obj(&out->w);
-    json_kv_cstr(&out->w, "type", "json_schema");
-    json_kv_raw(&out->w, "schema", r->format_schema);
-    json_obj_end(&out->w);
-    out->wire->headers[out->wire->n_headers++] =
-        (struct header_pair){"anthropic-beta", SLICE("structured-outputs-2025-11-13")};
+static const char *effort_text(const struct anthropic_out *out) {
+    if (out->foreign)
+        return NULL; // it became a budget
+    if (out->r->think == THINK_LOW)
+        return "low";
+    if (out->r->think == THINK_MEDIUM)
+        return "medium";
+    return out->r->think == THINK_HIGH ? "high" : NULL;
 }
 
-// ---- numbers
+static void put_output_config(struct anthropic_out *out) {
+    const struct request *r = out->r;
+    struct json_writer *w = &out->w;
+    const char *effort = effort_text(out);
+    bool schema = r->format == FORMAT_SCHEMA && r->format_schema.p;
+    if (r->format == FORMAT_JSON || (r->format == FORMAT_SCHEMA && !schema))
+        anthropic_note(out, "dropped", "response_format", "this dialect takes JSON by schema only");
+    if (!effort && !schema)
+        return;
+    json_key(w, "output_config");
+    json_obj(w);
+    if (effort)
+        json_kv_cstr(w, "effort", effort);
+    if (schema) {
+        json_key(w, "format");
+        json_obj(w);
+        json_kv_cstr(w, "type", "json_schema");
+        json_kv_raw(w, "schema", r->format_schema);
+        json_obj_end(w);
+    }
+    json_obj_end(w);
+}
 
-static int64_t max_tokens_of(struct anthropic_out *out) {
-    int64_t asked = out->o->max_tokens >= 0 ? out->o->max_tokens : out->r->max_tokens;
-    if (asked >= 0 || counts_only(out))
-        return asked;
-    note(out, "added", "max_tokens", "this dialect requires it");
-    return out->o->default_max_tokens > 0 ? out->o->default_max_tokens : MAX_TOKENS_OTHERWISE;
+// ---- tools
+
+static bool has_tools(const struct anthropic_out *out) {
+    for (const struct tool *t = out->r->tools; t; t = t->next)
+        if (!t->opaque || (!out->foreign && t->src.p))
+            return true;
+    return false;
+}
+
+static void put_tool_choice(struct anthropic_out *out) {
+    static const char *const words[] = {
+        [TOOL_CHOICE_UNSET] = "auto",   [TOOL_CHOICE_AUTO] = "auto",  [TOOL_CHOICE_NONE] = "none",
+        [TOOL_CHOICE_REQUIRED] = "any", [TOOL_CHOICE_NAMED] = "tool",
+    };
+    const struct request *r = out->r;
+    struct json_writer *w = &out->w;
+    if (r->tool_choice == TOOL_CHOICE_UNSET && (r->parallel_tools < 0 || (out->foreign && r->parallel_tools > 0)))
+        return;
+    if (out->foreign && !has_tools(out)) {
+        if (r->tool_choice != TOOL_CHOICE_UNSET && r->tool_choice != TOOL_CHOICE_NONE)
+            anthropic_note(out, "dropped", "tool_choice", "no tool is left to choose");
+        return;
+    }
+    json_key(w, "tool_choice");
+    json_obj(w);
+    json_kv_cstr(w, "type", words[r->tool_choice]);
+    if (r->tool_choice == TOOL_CHOICE_NAMED)
+        json_kv_str(w, "name", r->tool_choice_name);
+    if (r->parallel_tools >= 0 && (!out->foreign || (!r->parallel_tools && r->tool_choice != TOOL_CHOICE_NONE)))
+        json_kv_bool(w, "disable_parallel_tool_use", !r->parallel_tools);
+    json_obj_end(w);
+}
+
+// ---- sampling
+
+static bool blank(struct slice s) {
+    return slice_trim(s).n == 0;
+}
+
+static void put_stops(struct anthropic_out *out) {
+    const struct request *r = out->r;
+    bool open = false;
+    for (size_t i = 0; i < r->n_stops; i++) {
+        if (out->foreign && blank(r->stops[i])) {
+            anthropic_say(out, SAID_STOP, "dropped", "stop", "blank stop sequences are refused by this dialect");
+            continue;
+        }
+        if (!open) {
+            json_key(&out->w, "stop_sequences");
+            json_arr(&out->w);
+            open = true;
+        }
+        json_put_str(&out->w, r->stops[i]);
+    }
+    if (open)
+        json_arr_end(&out->w);
 }
 
 static void put_temperature(struct anthropic_out *out, bool thinks) {
     double t = out->r->temperature;
     if (!num_set(t))
         return;
-    if (thinks && !own(out)) {
-        note(out, "dropped", "temperature", "this dialect does not take it while thinking");
+    if (thinks && out->foreign && (t < 1 || t > 1)) {
+        anthropic_note(out, "dropped", "temperature", "this dialect fixes it while it thinks");
         return;
     }
-    if (t > 1)
-        note(out, "approximated", "temperature", "this dialect ends at 1");
-    json_kv_num(&out->w, "temperature", t > 1 ? 1 : t);
-}
-
-static void put_stops(struct anthropic_out *out) {
-    bool any = false;
-    for (size_t i = 0; i < out->r->n_stops; i++) {
-        if (!slice_trim(out->r->stops[i]).n) {
-            anthropic_say(out, SAID_STOP, "dropped", "stop", "this dialect refuses white space to stop at");
-            continue;
-        }
-        if (!any) {
-            json_key(&out->w, "stop_sequences");
-            json_arr(&out->w);
-        }
-        any = true;
-        json_put_str(&out->w, out->r->stops[i]);
-    }
-    if (any)
-        json_arr_end(&out->w);
+    if (t > 1 && out->foreign)
+        anthropic_note(out, "approximated", "temperature", "this dialect's range ends at 1");
+    json_kv_num(&out->w, "temperature", t > 1 && out->foreign ? 1 : t);
 }
 
 static void put_sampling(struct anthropic_out *out, bool thinks) {
     const struct request *r = out->r;
     put_temperature(out, thinks);
-    if (num_set(r->top_p))
+    if (num_set(r->top_p) && out->foreign && (num_set(r->temperature) || (thinks && r->top_p < 0.95)))
+        anthropic_note(out, "dropped", "top_p", "newer models take temperature or top_p, and neither while thinking");
+    else if (num_set(r->top_p))
         json_kv_num(&out->w, "top_p", r->top_p);
-    if (r->top_k >= 0 && thinks && !own(out))
-        note(out, "dropped", "top_k", "this dialect does not take it while thinking");
+    if (r->top_k >= 0 && out->foreign && (thinks || !r->top_k))
+        anthropic_note(out, "dropped", "top_k", "this dialect takes it above 0, and not while it thinks");
     else if (r->top_k >= 0)
         json_kv_int(&out->w, "top_k", r->top_k);
     put_stops(out);
-    if (r->user.p) {
-        json_key(&out->w, "metadata");
-        json_obj(&out->w);
-        json_kv_str(&out->w, "user_id", r->user);
-        json_obj_end(&out->w);
-    }
-    if (will_stream(out))
+}
+
+static void note_dropped(struct anthropic_out *out) {
+    const struct request *r = out->r;
+    const char *reason = "this dialect has no such parameter";
+    if (r->n > 1)
+        anthropic_note(out, "dropped", "n", "this dialect gives one answer");
+    if (r->logprobs > 0 || r->top_logprobs > 0)
+        anthropic_note(out, "dropped", "logprobs", "this dialect gives no log probabilities");
+    if (r->seed_set)
+        anthropic_note(out, "dropped", "seed", reason);
+    if (num_set(r->min_p))
+        anthropic_note(out, "dropped", "min_p", reason);
+    if (num_set(r->presence_penalty))
+        anthropic_note(out, "dropped", "presence_penalty", reason);
+    if (num_set(r->frequency_penalty))
+        anthropic_note(out, "dropped", "frequency_penalty", reason);
+    if (num_set(r->repeat_penalty))
+        anthropic_note(out, "dropped", "repeat_penalty", reason);
+    if (r->context >= 0)
+        anthropic_note(out, "dropped", "options.num_ctx", "the upstream decides how long its context is");
+    if (r->keep_alive.p)
+        anthropic_note(out, "dropped", "keep_alive", "this dialect does not load models");
+    if (r->op == OP_GENERATE && r->raw)
+        anthropic_note(out, "approximated", "raw", "this dialect always applies the model's chat template");
+    if (r->op == OP_GENERATE && r->suffix.n)
+        anthropic_note(out, "dropped", "suffix", "this dialect cannot fill in the middle");
+    notes_unmodelled(out->a, &out->wire->notes, r);
+}
+
+static void put_user(struct anthropic_out *out) {
+    if (!out->r->user.p)
+        return;
+    json_key(&out->w, "metadata");
+    json_obj(&out->w);
+    json_kv_str(&out->w, "user_id", out->r->user);
+    json_obj_end(&out->w);
+}
+
+// ---- from the fields
+
+static void put_chat_fields(struct anthropic_out *out, const struct thinking *t) {
+    json_kv_int(&out->w, "max_tokens", t->max_tokens);
+    put_sampling(out, t->budget >= 0);
+    put_user(out);
+    if (will_stream(out->r, out->o))
         json_kv_bool(&out->w, "stream", true);
 }
 
-static void note_unknown(struct anthropic_out *out) {
-    const struct request *r = out->r;
-    const struct {
-        bool set;
-        const char *path;
-    } rows[] = {
-        {r->n > 1, "n"},
-        {r->logprobs > 0, "logprobs"},
-        {r->top_logprobs >= 0, "top_logprobs"},
-        {r->seed_set, "seed"},
-        {num_set(r->min_p), "min_p"},
-        {num_set(r->presence_penalty), "presence_penalty"},
-        {num_set(r->frequency_penalty), "frequency_penalty"},
-        {num_set(r->repeat_penalty), "repeat_penalty"},
-        {r->context >= 0, "options.num_ctx"},
-        {r->keep_alive.p != NULL, "keep_alive"},
-        {r->suffix.n > 0, "suffix"},
-        {r->raw, "raw"},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (rows[i].set)
-            note(out, "dropped", rows[i].path, "this dialect has no such parameter");
-}
-
-// ---- the whole
-
 static enum err write_fields(struct anthropic_out *out) {
+    const struct request *r = out->r;
     struct json_writer *w = &out->w;
-    int64_t max_tokens = max_tokens_of(out);
+    bool counts = r->op == OP_COUNT_TOKENS;
+    struct thinking t = counts ? (struct thinking){r->max_tokens, r->think == THINK_ON ? r->think_budget : -1}
+                               : plan_thinking(out);
     json_obj(w);
-    json_kv_str(w, "model", out->o->model.p ? out->o->model : out->r->model);
-    if (!counts_only(out))
-        json_kv_int(w, "max_tokens", max_tokens);
-    anthropic_put_system(out);
+    json_kv_str(w, "model", out->o->model.p ? out->o->model : r->model);
+    if (!counts)
+        put_chat_fields(out, &t);
     anthropic_put_messages(out);
-    put_tooling(out);
-    put_format(out);
-    bool thinks = put_thinking(out, max_tokens);
-    if (!counts_only(out))
-        put_sampling(out, thinks);
+    anthropic_put_tools(out);
+    put_tool_choice(out);
+    put_thinking(out, &t);
+    put_output_config(out);
     json_obj_end(w);
-    note_unknown(out);
-    notes_unmodelled(out->a, &out->wire->notes, out->r);
+    if (out->foreign)
+        note_dropped(out);
     return buf_into_arena(w->out, out->a, &out->wire->body);
 }
 
-static enum err write_spliced(struct anthropic_out *out) {
-    const struct request *r = out->r;
-    const struct write_options *o = out->o;
-    struct edit edits[3];
-    size_t n = 0;
-    if (o->model.p && !slice_eq(o->model, r->model))
-        edits[n++] = (struct edit){"model", json_text_str(out->a, o->model)};
-    if (!counts_only(out) && o->max_tokens >= 0 && o->max_tokens != r->max_tokens)
-        edits[n++] = (struct edit){"max_tokens", json_text_int(out->a, o->max_tokens)};
-    if (!counts_only(out) && will_stream(out) != r->stream)
-        edits[n++] = (struct edit){"stream", will_stream(out) ? SLICE("true") : SLICE("false")};
-    for (size_t i = 0; i < n; i++)
-        if (!edits[i].value.p)
-            return ERR_NO_MEMORY;
-    out->wire->verbatim = true;
-    return splice(out->a, &r->doc, edits, n, NULL, 0, &out->wire->body);
+// ---- from the source
+
+#define EDITS_MAX 4
+
+struct edits {
+    struct edit list[EDITS_MAX];
+    size_t n;
+    bool failed;
+};
+
+static void edit_set(struct edits *e, const char *name, struct slice value) {
+    e->failed |= !value.p;
+    e->list[e->n++] = (struct edit){name, value};
 }
 
-// Everything may be escaped to more than its size, but what is sent has to stay sendable.
-#define WRITTEN_BYTES_MAX (2 * (size_t)LIMIT_BODY_BYTES)
+// A bound below the client's own max_tokens must also hold the thinking budget below itself.
+static void edit_max_tokens(struct anthropic_out *out, struct edits *e) {
+    const struct request *r = out->r;
+    if (out->o->max_tokens < 0 || out->o->max_tokens == r->max_tokens)
+        return;
+    edit_set(e, "max_tokens", json_text_int(out->a, out->o->max_tokens));
+    struct thinking t = {out->o->max_tokens, r->think_budget};
+    if (t.budget < t.max_tokens)
+        return;
+    fit_budget(out, &t);
+    const char *on = arena_printf(out->a, "{\"type\":\"enabled\",\"budget_tokens\":%lld}", (long long)t.budget);
+    edit_set(e, "thinking", t.budget < 0 ? SLICE("{\"type\":\"disabled\"}") : slice_str(on));
+}
+
+static enum err write_source(struct anthropic_out *out) {
+    const struct request *r = out->r;
+    struct edits e = {.n = 0};
+    if (out->o->model.p && !slice_eq(out->o->model, r->model))
+        edit_set(&e, "model", json_text_str(out->a, out->o->model));
+    if (r->op == OP_CHAT) {
+        edit_max_tokens(out, &e);
+        if (will_stream(r, out->o) != r->stream)
+            edit_set(&e, "stream", r->stream ? SLICE("false") : SLICE("true"));
+    }
+    if (e.failed)
+        return ERR_NO_MEMORY;
+    out->wire->verbatim = true;
+    return splice(out->a, &r->doc, e.list, e.n, NULL, 0, &out->wire->body);
+}
 
 enum err anthropic_write_request(struct arena *a, const struct request *r, const struct write_options *o,
                                  struct wire_request *ret, struct problem *problem) {
-    struct buf b = BUF_INIT(WRITTEN_BYTES_MAX);
-    struct anthropic_out out = {.a = a, .r = r, .o = o, .wire = ret, .w = JSON_WRITER(&b)};
-    *ret = (struct wire_request){.path = counts_only(&out) ? "/v1/messages/count_tokens" : "/v1/messages"};
+    struct buf b = BUF_INIT(BODY_MAX);
+    *ret = (struct wire_request){.path = r->op == OP_COUNT_TOKENS ? "/v1/messages/count_tokens" : "/v1/messages"};
     notes_init(&ret->notes);
-    ret->headers[ret->n_headers++] = (struct header_pair){"anthropic-version", SLICE("2023-06-01")};
-    enum err e = own(&out) && r->doc.src.p ? write_spliced(&out) : write_fields(&out);
+    ret->headers[0] = (struct header_pair){"anthropic-version", SLICE(ANTHROPIC_VERSION)};
+    ret->n_headers = 1;
+    struct anthropic_out out = {
+        .a = a, .r = r, .o = o, .wire = ret, .w = JSON_WRITER(&b), .foreign = r->dialect != DIALECT_ANTHROPIC};
+    enum err e = !out.foreign && r->doc.src.p ? write_source(&out) : write_fields(&out);
+    buf_done(&b);
     if (e)
         *problem = PROBLEM(e);
     return e;

@@ -5,7 +5,7 @@
 #include "dialect/anthropic.h"
 
 static bool own(const struct anthropic_out *out) {
-    return out->r->dialect == DIALECT_ANTHROPIC;
+    return !out->foreign;
 }
 
 static void put_cache_control(struct anthropic_out *out, const struct part *p) {
@@ -65,8 +65,6 @@ static void put_source(struct anthropic_out *out, const struct part *p, const ch
 }
 
 static void put_image(struct anthropic_out *out, const struct part *p) {
-    if (p->detail.p)
-        anthropic_say(out, SAID_DETAIL, "dropped", "image_url.detail", "this dialect has no such parameter");
     open_block(out, "image");
     put_source(out, p, "image/png");
     close_block(out, p);
@@ -92,14 +90,14 @@ static void put_thinking(struct anthropic_out *out, const struct part *p) {
 }
 
 static void put_tool_use(struct anthropic_out *out, const struct part *p) {
-    struct slice input = arguments_object(out->a, p->text);
-    if (!input.p)
+    if (!arguments_object(out->a, p->text).p)
         anthropic_say(out, SAID_ARGUMENTS, "approximated", "tool_calls.function.arguments",
                       "they are no JSON object, and this dialect takes nothing else");
     open_block(out, "tool_use");
     put_id(out, "id", p->id);
     json_kv_str(&out->w, "name", p->name);
-    json_kv_raw(&out->w, "input", input.p ? input : SLICE("{}"));
+    json_key(&out->w, "input");
+    anthropic_put_arguments(&out->w, out->a, p->text);
     close_block(out, p);
 }
 
@@ -141,10 +139,10 @@ static bool can_write(struct anthropic_out *out, const struct part *p) {
         return true;
     case PART_DOCUMENT:
         if (!p->text.p && !p->data.p && !p->url.p)
-            anthropic_say(out, SAID_MEDIA, "dropped", "document", "it lies with another provider");
+            anthropic_say(out, SAID_DOCUMENT, "dropped", "document", "it lies with another provider");
         return p->text.p || p->data.p || p->url.p;
     case PART_AUDIO:
-        anthropic_say(out, SAID_MEDIA, "dropped", "input_audio", "this dialect has no audio");
+        anthropic_say(out, SAID_AUDIO, "dropped", "input_audio", "this dialect has no audio");
         return false;
     case PART_THINK:
         return can_write_thinking(out, p);
@@ -191,7 +189,7 @@ static void put_part(struct anthropic_out *out, const struct part *p) {
 
 // ---- system
 
-void anthropic_put_system(struct anthropic_out *out) {
+static void put_system(struct anthropic_out *out) {
     bool any = false, turn = false;
     for (const struct message *m = out->r->messages; m; m = m->next) {
         turn |= m->role != ROLE_SYSTEM;
@@ -216,22 +214,22 @@ void anthropic_put_system(struct anthropic_out *out) {
 // ---- messages
 
 static void close_message(struct anthropic_out *out) {
-    if (!out->open_role)
+    if (out->open < 0)
         return;
     json_arr_end(&out->w);
     json_obj_end(&out->w);
-    out->open_role = NULL;
+    out->open = -1;
 }
 
-static void open_message(struct anthropic_out *out, const char *role) {
-    if (out->open_role && strcmp(out->open_role, role) == 0)
+static void open_message(struct anthropic_out *out, enum role role) {
+    if (out->open == (int)role)
         return;
     close_message(out);
     json_obj(&out->w);
-    json_kv_cstr(&out->w, "role", role);
+    json_kv_cstr(&out->w, "role", role == ROLE_ASSISTANT ? "assistant" : "user");
     json_key(&out->w, "content");
     json_arr(&out->w);
-    out->open_role = role;
+    out->open = (int)role;
 }
 
 // Results stand first in a message, or the upstream refuses it.
@@ -239,12 +237,14 @@ static void put_parts(struct anthropic_out *out, const struct message *m, bool r
     for (const struct part *p = m->parts; p; p = p->next) {
         if ((p->kind == PART_TOOL_RESULT) != results || !can_write(out, p))
             continue;
-        open_message(out, m->role == ROLE_ASSISTANT ? "assistant" : "user");
+        open_message(out, m->role == ROLE_ASSISTANT ? ROLE_ASSISTANT : ROLE_USER);
         put_part(out, p);
     }
 }
 
 void anthropic_put_messages(struct anthropic_out *out) {
+    put_system(out);
+    out->open = -1;
     json_key(&out->w, "messages");
     json_arr(&out->w);
     for (const struct message *m = out->r->messages; m; m = m->next) {
@@ -256,9 +256,55 @@ void anthropic_put_messages(struct anthropic_out *out) {
         put_parts(out, m, false);
     }
     if (out->r->op == OP_GENERATE && out->r->prompt.n) {
-        open_message(out, "user");
+        open_message(out, ROLE_USER);
         put_text(out, &(struct part){.kind = PART_TEXT, .text = out->r->prompt});
     }
     close_message(out);
+    json_arr_end(&out->w);
+}
+
+// ---- tools
+
+static void put_tool(struct anthropic_out *out, const struct tool *t) {
+    struct json_writer *w = &out->w;
+    json_obj(w);
+    json_kv_str(w, "name", t->name);
+    if (t->description.p)
+        json_kv_str(w, "description", t->description);
+    json_kv_raw(w, "input_schema", t->schema.p ? t->schema : SLICE("{\"type\":\"object\",\"properties\":{}}"));
+    if (t->strict >= 0 && own(out))
+        json_kv_bool(w, "strict", t->strict > 0);
+    else if (t->strict > 0)
+        anthropic_say(out, SAID_STRICT, "dropped", "tools.strict", "it needs a beta of this dialect");
+    if (t->cache_control.p)
+        json_kv_raw(w, "cache_control", t->cache_control);
+    json_obj_end(w);
+}
+
+static bool can_write_tool(const struct anthropic_out *out, const struct tool *t) {
+    return !t->opaque || (own(out) && t->src.p);
+}
+
+static bool any_tool(struct anthropic_out *out) {
+    bool any = false;
+    for (const struct tool *t = out->r->tools; t; t = t->next) {
+        any |= can_write_tool(out, t);
+        if (!can_write_tool(out, t))
+            anthropic_say(out, SAID_TOOL, "dropped", "tools", "a server tool of another dialect");
+    }
+    return any;
+}
+
+void anthropic_put_tools(struct anthropic_out *out) {
+    if (!any_tool(out))
+        return;
+    json_key(&out->w, "tools");
+    json_arr(&out->w);
+    for (const struct tool *t = out->r->tools; t; t = t->next) {
+        if (t->opaque && can_write_tool(out, t))
+            json_put_raw(&out->w, t->src);
+        else if (!t->opaque)
+            put_tool(out, t);
+    }
     json_arr_end(&out->w);
 }

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting, stopping and changing one's mind: drain, reload, addresses, keys, kill -9, too many files."""
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import (BIN, DIALECTS, SLOW, Client, ask, assert_error_shape, chat, eventually, free_port, order, read,
+                     request_bytes)
+
+each = pytest.mark.parametrize("client", DIALECTS)
+
+
+def open_stream(daemon, dialect="openai", model="o/m", words=60, chunk_ms=30, headers=None):
+    c = Client(daemon.port)
+    path, body = chat(dialect, model, order(words=words, chunk_ms=chunk_ms), True)
+    c.request("POST", path, body, headers)
+    assert c.head()[0] == 200
+    assert c.some()
+    return c
+
+
+def rest_of(c):
+    body = b""
+    while data := c.some():
+        body += data
+    return body, data == b""
+
+
+# ---- drain
+
+
+@pytest.mark.tsan
+@each
+def test_sigterm_lets_open_streams_finish(sim, gridtie, client):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "drain": "20s"})
+    c = open_stream(daemon, client)
+    daemon.signal(signal.SIGTERM)
+    eventually(lambda: refused(daemon), 5, "no new connections")
+    body, whole = rest_of(c)
+    assert whole and (b"[DONE]" in body or b"message_stop" in body or b'"done":true' in body)
+    assert daemon.wait() == 0
+
+
+def refused(daemon):
+    try:
+        with Client(daemon.port, timeout=1) as c:
+            c.request("GET", "/healthz")
+            reply = c.reply("GET")
+            return reply is None or reply.status == 503
+    except OSError:
+        return True
+
+
+def test_drain_cuts_what_takes_too_long(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "drain": "300ms"})
+    c = open_stream(daemon, words=3000)
+    daemon.signal(signal.SIGTERM)
+    body, whole = rest_of(c)
+    assert b"[DONE]" not in body
+    assert daemon.wait(10) == 0
+    assert eventually(lambda: sim.last()["outcome"] == "gone", 5)
+
+
+def test_a_second_sigterm_ends_at_once(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "drain": "60s"})
+    c = open_stream(daemon, words=3000)
+    daemon.signal(signal.SIGTERM)
+    time.sleep(0.2)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait(8) == 0
+    c.close()
+
+
+def test_idle_connections_do_not_hold_up_the_end(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "drain": "30s"})
+    idle = [Client(daemon.port) for _ in range(5)]
+    idle[0].request("GET", "/healthz")
+    idle[0].reply("GET")
+    start = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait(10) == 0 and time.monotonic() - start < 5 * SLOW
+    for c in idle:
+        c.close()
+
+
+# ---- reload
+
+
+@pytest.mark.tsan
+@pytest.mark.parametrize("by", ["api", "signal", "cli"])
+def test_reload_keeps_running_streams_also_of_what_was_dropped(sims, gridtie, by):
+    a, b = sims(), sims()
+    keys = [{"name": "k", "secret": "secret-one"}]
+    daemon = gridtie({"endpoints": [a.endpoint("o")], "keys": keys, "loopback": "owner"})
+    c = open_stream(daemon, headers={"Authorization": "Bearer secret-one"})
+    daemon.write_config({"endpoints": [b.endpoint("p")], "keys": [{"name": "n", "secret": "secret-two"}],
+                         "loopback": "owner"})
+    if by == "api":
+        assert daemon.post("/gridtie/v1/reload", {}).status == 200
+    elif by == "cli":
+        done = daemon.cli("reload")
+        assert done.returncode == 0, done.stderr
+    else:
+        daemon.signal(signal.SIGHUP)
+    eventually(lambda: ask(daemon, "openai", "p/m")[0].status == 200, 8, "the new endpoint")
+    eventually(lambda: ask(daemon, "openai", "o/m")[0].status == 404, 8, "the old endpoint's end")
+    body, whole = rest_of(c)
+    assert whole and body.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_broken_config_is_refused_by_line_and_the_old_one_stays(sim, gridtie):
+    good = {"endpoints": [sim.endpoint("o")]}
+    daemon = gridtie(good)
+    for text in ("endpoints:\n  - {name: x, provider: openai, nonsense: 1}\n", "listen: [\n", "loops: many\n",
+                 "endpoints:\n  - {name: x, provider: nobody}\n"):
+        daemon.config_path.write_text(text)
+        reply = daemon.post("/gridtie/v1/reload", {})
+        assert reply.status == 400, (text, reply.text)
+        assert re.search(r"gridtie\.yaml:\d+", reply.text), reply.text
+        assert ask(daemon, "openai", "o/m")[0].status == 200
+    daemon.signal(signal.SIGHUP)
+    eventually(lambda: "refused" in daemon.stderr, 5)
+    assert ask(daemon, "openai", "o/m")[0].status == 200
+    daemon.reload(good)
+
+
+@pytest.mark.tsan
+def test_many_reloads_under_load_break_nothing(sim, gridtie):
+    config = {"endpoints": [sim.endpoint("o"), sim.endpoint("q")]}
+    daemon = gridtie(config)
+    failures, stop = [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            reply, a = ask(daemon, "anthropic", "o/m", order(words=10), True)
+            if reply.status != 200 or not a.ended:
+                failures.append((reply.status, reply.body[-300:]))
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for i in range(15):
+        config["endpoints"][1]["models"] = ["m", f"x{i}"]
+        daemon.reload(config)
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not failures
+
+
+# ---- starting
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
+def test_it_refuses_to_listen_beyond_loopback_without_keys(sim, gridtie, address):
+    daemon = gridtie({"listen": address, "endpoints": [sim.endpoint("o")]}, wait=False)
+    assert daemon.wait() == 1
+    assert "key" in daemon.stderr and address in daemon.stderr
+
+
+def test_with_a_key_it_listens_beyond_loopback(sim, gridtie):
+    port = free_port()
+    daemon = gridtie({"listen": [f"0.0.0.0:{port}", "127.0.0.1:0"], "endpoints": [sim.endpoint("o")],
+                      "keys": [{"name": "k", "secret": "s3cret"}]})
+    with Client(port) as c:
+        c.request("GET", "/v1/models", headers={"Authorization": "Bearer s3cret"})
+        assert c.reply("GET").status == 200
+    assert daemon.process.poll() is None
+
+
+def test_a_port_that_is_taken_is_named(sim, gridtie):
+    daemon = gridtie({"listen": f"127.0.0.1:{sim.port}", "endpoints": [sim.endpoint("o")]}, wait=False)
+    assert daemon.wait() == 1 and str(sim.port) in daemon.stderr
+
+
+def test_a_missing_config_file_is_named(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")]})
+    done = subprocess.run([BIN, "serve", "--config", "/nonexistent/gridtie.yaml"], env=daemon.env, capture_output=True,
+                          text=True, timeout=20)
+    assert done.returncode == 1 and "/nonexistent/gridtie.yaml" in done.stderr
+
+
+def test_two_daemons_do_not_share_a_home(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")]})
+    second = subprocess.run([BIN, "serve", "--config", str(daemon.config_path)], env=daemon.env, capture_output=True,
+                            text=True, timeout=20 * SLOW)
+    assert second.returncode == 1 and second.stderr
+
+
+def test_a_unix_socket_serves_like_a_port(sim, gridtie, tmp_path):
+    path = f"/tmp/gridtie-test-{os.getpid()}.sock"
+    daemon = gridtie({"listen": ["127.0.0.1:0", f"unix:{path}"], "endpoints": [sim.endpoint("o")]})
+    for _ in range(4):
+        with Client(unix=path) as c:
+            where, body = chat("anthropic", "o/m", order(text="by socket"))
+            c.request("POST", where, body)
+            assert read("anthropic", c.reply(), False).text == "by socket"
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    daemon.stop()
+    assert not os.path.exists(path) or os.unlink(path) is None
+
+
+# ---- keys
+
+
+KEYED = [{"name": "team", "secret": "sk-team-0123456789"}, {"name": "other", "secret": "sk-other-987654321"}]
+
+
+@each
+def test_once_a_key_is_configured_every_request_needs_one(sim, gridtie, client):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "keys": KEYED})
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"x-api-key": "sk-team-012345678"},
+                    {"Authorization": "Bearer "}, {"Authorization": "Basic sk-team-0123456789"},
+                    {"Authorization": "Bearer sk-team-01234567890"}):
+        path, body = chat(client, "o/m")
+        reply = daemon.post(path, body, headers)
+        assert reply.status == 401, headers
+        assert_error_shape(client, reply)
+    assert not sim.requests()
+    for headers in ({"Authorization": "Bearer sk-team-0123456789"}, {"x-api-key": "sk-other-987654321"},
+                    {"authorization": "bearer sk-team-0123456789"}):
+        reply, _ = ask(daemon, client, "o/m", headers=headers)
+        assert reply.status == 200, headers
+    assert daemon.why(reply, {"Authorization": "Bearer sk-team-0123456789"})["key"] == "team"
+
+
+def test_lists_and_the_own_api_need_the_key_too(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "keys": KEYED})
+    for path in ("/v1/models", "/api/tags", "/gridtie/v1/status", "/gridtie/v1/log", "/gridtie/v1/why/last", "/metrics",
+                 "/gridtie/v1/endpoints", "/api/ps"):
+        assert daemon.get(path).status == 401, path
+        assert daemon.get(path, {"Authorization": "Bearer sk-team-0123456789"}).status in (200, 404), path
+    for path in ("/gridtie/v1/reload", "/gridtie/v1/stop", "/gridtie/v1/unload"):
+        assert daemon.post(path, {}).status == 401, path
+    assert daemon.get("/healthz").status == 200
+
+
+def test_the_loopback_owner_needs_no_key_when_config_says_so(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "keys": KEYED, "loopback": "owner"})
+    assert ask(daemon, "openai", "o/m")[0].status == 200
+
+
+def test_without_keys_any_dummy_key_is_taken(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")]})
+    for headers in ({"Authorization": "Bearer dummy"}, {"x-api-key": "anything"}, {}):
+        assert ask(daemon, "anthropic", "o/m", headers=headers)[0].status == 200
+
+
+def test_a_stranger_cannot_make_it_hold_a_large_body(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "keys": KEYED})
+    with Client(daemon.port) as c:
+        c.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50000000\r\n\r\n")
+        head = c.head()
+        assert head and head[0] == 401
+
+
+# ---- kill -9
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_a_client_saw_in_full_is_in_the_ledger_after_kill_9_and_only_once(sim, gridtie, loops, seed):
+    rng = random.Random(seed)
+    daemon = gridtie({"endpoints": [sim.endpoint("o")],
+                      "catalogue": {"models": [{"name": "o/m", "input": "1 USD/M", "output": "2 USD/M"}]}})
+    seen, lock, stop = [], threading.Lock(), threading.Event()
+
+    def load(i):
+        while not stop.is_set():
+            try:
+                reply, a = ask(daemon, "openai", "o/m", order(words=3, usage={"input": 100 + i, "output": 7}), i % 2 == 0)
+            except (AssertionError, OSError, ValueError, IndexError):
+                continue
+            if reply.status == 200 and reply.complete and a.ended:
+                with lock:
+                    seen.append((reply.headers["x-gridtie-id"], 100 + i))
+    threads = [threading.Thread(target=load, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for _ in range(3):
+        time.sleep(rng.uniform(0.1, 0.6))
+        daemon.kill()
+        daemon.restart()
+    stop.set()
+    for t in threads:
+        t.join()
+    assert len(seen) > 20 and len({name for name, _ in seen}) == len(seen), "ids came twice"
+    rows = {}
+    for row in daemon.get("/gridtie/v1/log?limit=1000").json["exchanges"]:
+        rows[row["id"]] = rows.get(row["id"], 0) + 1
+    assert all(n == 1 for n in rows.values())
+    for name, tokens in seen[-300:]:
+        assert rows.get(name) == 1 or len(rows) >= 1000, f"{name} is missing"
+        why = daemon.why(name)
+        assert why["attempts"][0]["usage"]["input_tokens"] == tokens
+        assert why["cost_picousd"] == tokens * 1_000_000 + 7 * 2_000_000
+    totals = daemon.get("/gridtie/v1/totals").json
+    billed = sum(b["cost_picousd"] for b in sim.bill())
+    assert totals["settled_picousd"] >= sum(t * 1_000_000 + 14_000_000 for _, t in seen)
+    assert totals["settled_picousd"] + totals["open_picousd"] >= 0 and billed > 0
+
+
+def test_an_attempt_that_a_kill_left_open_is_marked_unknown(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")],
+                      "catalogue": {"models": [{"name": "o/m", "input": "1 USD/M", "output": "2 USD/M"}]}})
+    c = open_stream(daemon, words=3000)
+    daemon.kill()
+    c.close()
+    daemon.restart()
+    totals = daemon.get("/gridtie/v1/totals").json
+    assert totals["unknown"] >= 1, totals
+
+
+# ---- limits of the machine
+
+
+def test_it_survives_running_out_of_files(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "loops": 1}, loops=1, limit_files=64)
+    held = []
+    for _ in range(120):
+        try:
+            c = Client(daemon.port, timeout=2)
+            c.send(b"GET /hea")
+            held.append(c)
+        except OSError:
+            break
+    time.sleep(0.3)
+    for c in held:
+        c.close()
+    eventually(lambda: answers(daemon), 10, "an answer again")
+    eventually(lambda: ask(daemon, "openai", "o/m")[0].status == 200, 10)
+
+
+def answers(daemon):
+    try:
+        reply = daemon.get("/healthz", timeout=2)
+        return reply is not None and reply.status == 200
+    except OSError:
+        return False
+
+
+def test_no_files_stay_open_after_traffic(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")]})
+
+    def files():
+        return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    ask(daemon, "openai", "o/m")
+    before = files()
+    for i in range(60):
+        path, body = chat(DIALECTS[i % 3], "o/m", order(words=200, chunk_ms=5), True)
+        with Client(daemon.port) as c:
+            c.request("POST", path, body)
+            if i % 2:
+                c.head()
+    eventually(lambda: files() <= before + 8, 8, f"{files()} open files, {before} before")
+    eventually(lambda: daemon.metrics()["gridtie_exchanges"] == 0, 8, "no open exchange")
+
+
+def test_memory_does_not_grow_with_the_number_of_requests(sim, gridtie):
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        pytest.skip("address space is limited")
+    daemon = gridtie({"endpoints": [sim.endpoint("o")]}, loops=1)
+    path, body = chat("anthropic", "o/m", "x" * 20000)
+
+    def some(n):
+        with Client(daemon.port) as c:
+            for _ in range(n):
+                c.send(request_bytes("POST", path, body))
+                assert c.reply().status == 200
+    some(300)
+    before = daemon.rss_kb()
+    some(300)
+    grown = daemon.rss_kb() - before
+    assert grown < 12_000 * (20 if "debug" in BIN or "tsan" in BIN else 1), f"{grown} KB more after 300 requests"

@@ -84,7 +84,7 @@ void slot_take(struct slot *s, struct want *w) {
     }
     if (failed) {
         want_reply(s->e, w, ERR_ENGINE, s->reason);
-    } else if (s->phase == PHASE_READY) {
+    } else if (s->phase == PHASE_READY && !s->probe) { // with a probe it is under suspicion: wait for what that finds
         want_reply(s->e, w, ERR_OK, "");
     } else if (s->n_waiters >= LIMIT_ENGINE_WAITERS) {
         want_reply(s->e, w, ERR_BUSY, "too many requests wait for this model to load");

@@ -388,18 +388,34 @@ static void put_results(struct openai_out *out, const struct message *m) {
             put_result(out, p);
 }
 
-// /api/generate: the prompt is what the user says, behind whatever stands before it.
-static void put_prompt(struct openai_out *out) {
+// /api/generate: the prompt is what the user says, in one message with the pictures that came with it (`with`, or NULL).
+static void put_prompt(struct openai_out *out, const struct message *with) {
+    const struct part prompt = {.kind = PART_TEXT, .text = out->r->prompt};
     json_obj(&out->w);
     json_kv_cstr(&out->w, "role", "user");
-    json_kv_str(&out->w, "content", out->r->prompt);
+    if (with) {
+        json_key(&out->w, "content");
+        json_arr(&out->w);
+        for (const struct part *p = with->parts; p; p = p->next)
+            put_part(out, p);
+        put_part(out, &prompt);
+        json_arr_end(&out->w);
+    } else {
+        put_content(out, &prompt, false);
+    }
     json_obj_end(&out->w);
 }
 
 void openai_put_messages(struct openai_out *out) {
     const struct message *moved = NULL; // since here, results hold media that is not written yet
+    const struct message *with = NULL;  // what the prompt is joined to
+    bool generate = out->r->op == OP_GENERATE && out->r->prompt.p;
     json_arr(&out->w);
     for (const struct message *m = out->r->messages; m; m = m->next) {
+        if (generate && !m->next && m->role == ROLE_USER) {
+            with = m;
+            break;
+        }
         bool results = has_result(m), said = first_content(m->parts) != NULL;
         put_results(out, m);
         if (!moved && result_has_media(m))
@@ -412,7 +428,7 @@ void openai_put_messages(struct openai_out *out) {
         if (!results || said)
             put_plain(out, m);
     }
-    if (out->r->op == OP_GENERATE && out->r->prompt.p)
-        put_prompt(out);
+    if (generate)
+        put_prompt(out, with);
     json_arr_end(&out->w);
 }

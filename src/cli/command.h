@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+// A subcommand is a row: its file defines one, cli.c lists them. Options are shared rows too, so that a name means the
+// same thing everywhere and --help, the man page and the completions can be compared with one table.
+#include <stdbool.h>
+#include <stdint.h>
+#include "cli/cli.h"
+
+enum opt {
+    OPT_CONFIG,
+    OPT_BACKGROUND,
+    OPT_SYSTEM,
+    OPT_VERBOSE,
+    OPT_LIMIT,
+    OPT_MODEL,
+    OPT_TARGET,
+    OPT_STATUS,
+    OPT_SINCE,
+    OPT_END_DAEMON,
+    OPT_REFERENCE,
+    OPT_JSON,
+    OPT_URL,
+    OPT_KEY_FILE,
+    OPT_HELP,
+    OPT_COUNT
+};
+#define OPT(name) (1u << OPT_##name)
+#define OPTS_DAEMON (OPT(URL) | OPT(KEY_FILE)) // of every command that talks to the daemon
+
+struct cli { // one call of the program
+    const struct cli_rooms *rooms;
+    const struct command *command;
+    const char *value[OPT_COUNT]; // NULL: not given; "" for those without a value
+    char **args;                  // what is no option
+    int n_args;
+    int argc; // as it came, from the subcommand's name on
+    char **argv;
+};
+
+struct command {
+    const char *name, *operands, *summary;
+    const char *text; // of --help: what it does; whole lines
+    unsigned options;
+    int most_args; // -1 any
+    bool raw;      // reads its own options
+    const char *examples[2];
+    int (*run)(const struct cli *c);
+};
+
+extern const struct command command_serve, command_run, command_ps, command_list, command_endpoints, command_why,
+    command_log, command_stop, command_check, command_reload, command_sim, command_version, command_help;
+
+// Prints --help of one command, or with NULL the overview.
+void cli_print_help(const struct command *of);
+// "gridtie: …" on standard error, and what to do next. Returns status.
+int cli_fail(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// NULL: unknown, and the error is printed.
+const struct command *cli_find(const char *name);
+
+#endif

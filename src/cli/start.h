@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef CLI_START_H
+#define CLI_START_H
+#include "cli/talk.h"
+
+// Starts the daemon in the background, says so on standard error, and waits until it answers at t's address.
+// config_path: NULL the usual one. False: it did not come up, and the end of its log was shown.
+bool daemon_start(struct talk *t, const char *config_path);
+
+#endif

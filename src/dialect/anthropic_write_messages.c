@@ -4,6 +4,18 @@
 // opened by its first part, so that one without any part is not written. What has no place leaves a note.
 #include "dialect/anthropic.h"
 
+void anthropic_note(struct anthropic_out *out, const char *action, const char *path, const char *reason) {
+    notes_add(out->a, &out->wire->notes, action, slice_str(path), reason);
+}
+
+void anthropic_say(struct anthropic_out *out, enum anthropic_said kind, const char *action, const char *path,
+                   const char *reason) {
+    if (out->said & kind)
+        return;
+    out->said |= kind;
+    anthropic_note(out, action, path, reason);
+}
+
 static bool own(const struct anthropic_out *out) {
     return !out->foreign;
 }

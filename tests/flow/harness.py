@@ -415,9 +415,9 @@ PNG = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
-def order(text="Hi there", **what):
+def order(said="Hi there", /, **what):
     """A user's words with an order for the scripted provider in them."""
-    return f"{text} [[sim {json.dumps(what)}]]" if what else text
+    return f"{said} [[sim {json.dumps(what)}]]" if what else said
 
 
 def image_part(dialect):
@@ -552,7 +552,7 @@ def read_openai(body, stream):
                 call["args"] += c["function"].get("arguments") or ""
     for _, call in sorted(calls.items()):
         assert call["id"]
-        a.tools.append((call["name"], json.loads(call["args"] or "{}")))
+        a.tools.append((call["name"], json.loads(call["args"] or "{}") if a.ended else None))
     return a
 
 
@@ -611,8 +611,8 @@ def read_anthropic(body, stream):
             a.ended = True
     for _, block in sorted(blocks.items()):
         if block["type"] == "tool_use":
-            block["input"] = json.loads(block["json"] or "{}")
-        assert a.error or not block["open"], "a block stayed open"
+            block["input"] = json.loads(block["json"] or "{}") if a.ended else None
+        assert not a.ended or not block["open"], "a block stayed open"
         read_anthropic_block(block, a)
     return a
 

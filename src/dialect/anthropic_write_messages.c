@@ -146,7 +146,7 @@ static bool can_write(struct anthropic_out *out, const struct part *p) {
     switch (p->kind) {
     case PART_TEXT:
     case PART_REFUSAL:
-        return p->text.n > 0; // empty blocks are refused
+        return own(out) || p->text.n; // empty blocks are refused
     case PART_IMAGE:
         return true;
     case PART_DOCUMENT:
@@ -254,14 +254,31 @@ static void put_parts(struct anthropic_out *out, const struct message *m, bool r
     }
 }
 
+// A conversation must have a turn: a system text alone becomes the user's.
+static bool only_system(const struct anthropic_out *out) {
+    bool any = false;
+    for (const struct message *m = out->r->messages; m; m = m->next) {
+        if (m->role != ROLE_SYSTEM)
+            return false;
+        any |= m->parts != NULL;
+    }
+    return any && !out->r->prompt.n;
+}
+
 void anthropic_put_messages(struct anthropic_out *out) {
-    put_system(out);
+    bool alone = only_system(out);
+    if (alone)
+        anthropic_note(out, "approximated", "messages", "a system message alone became the user's");
+    else
+        put_system(out);
     out->open = -1;
     json_key(&out->w, "messages");
     json_arr(&out->w);
     for (const struct message *m = out->r->messages; m; m = m->next) {
-        if (m->role == ROLE_SYSTEM)
+        if (m->role == ROLE_SYSTEM && !alone)
             continue;
+        if (own(out))
+            close_message(out); // two of one role in a row stay two
         if (m->name.p)
             anthropic_say(out, SAID_NAME, "dropped", "messages.name", "this dialect does not name speakers");
         put_parts(out, m, true);

@@ -10,18 +10,6 @@
 #define LEAST_BUDGET 1024 // what Anthropic accepts
 #define BODY_MAX (2 * (size_t)LIMIT_BODY_BYTES)
 
-void anthropic_note(struct anthropic_out *out, const char *action, const char *path, const char *reason) {
-    notes_add(out->a, &out->wire->notes, action, slice_str(path), reason);
-}
-
-void anthropic_say(struct anthropic_out *out, enum anthropic_said kind, const char *action, const char *path,
-                   const char *reason) {
-    if (out->said & kind)
-        return;
-    out->said |= kind;
-    anthropic_note(out, action, path, reason);
-}
-
 static bool will_stream(const struct request *r, const struct write_options *o) {
     return o->stream >= 0 ? o->stream > 0 : r->stream;
 }

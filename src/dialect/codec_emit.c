@@ -53,19 +53,27 @@ static bool pool_fits(struct frame_json *f, size_t text_bytes) {
     return true;
 }
 
-enum err frame_json_read(struct frame_json *f, struct slice text, yyjson_val **ret_root) {
+static yyjson_doc *parse(struct frame_json *f, struct slice text, bool pooled, yyjson_read_err *why) {
     yyjson_alc alc = {alc_malloc, alc_realloc, alc_free, NULL};
-    yyjson_read_err why;
+    char *bytes = (char *)(uintptr_t)text.p; // not written to without the INSITU flag
+    if (pooled && !yyjson_alc_pool_init(&alc, f->pool, f->pool_bytes))
+        return NULL;
+    return yyjson_read_opts(bytes, text.n, YYJSON_READ_NOFLAG, &alc, why);
+}
+
+enum err frame_json_read(struct frame_json *f, struct slice text, yyjson_val **ret_root) {
+    yyjson_read_err why = {0};
     yyjson_doc_free(f->doc.doc);
     f->doc = (struct json_doc){0};
     if (!text.n)
         return ERR_UP_PROTOCOL;
-    if (text.n <= POOLED_FRAME_BYTES) {
-        if (!pool_fits(f, text.n) || !yyjson_alc_pool_init(&alc, f->pool, f->pool_bytes))
-            return ERR_NO_MEMORY;
-    }
-    char *bytes = (char *)(uintptr_t)text.p; // not written to without the INSITU flag
-    yyjson_doc *doc = yyjson_read_opts(bytes, text.n, YYJSON_READ_NOFLAG, &alc, &why);
+    bool pooled = text.n <= POOLED_FRAME_BYTES;
+    if (pooled && !pool_fits(f, text.n))
+        return ERR_NO_MEMORY;
+    yyjson_doc *doc = parse(f, text, pooled, &why);
+    // yyjson's bound holds for valid JSON only: a run of brackets outgrows the block before it is found to be broken.
+    if (!doc && pooled && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
+        doc = parse(f, text, false, &why);
     if (!doc)
         return why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? ERR_NO_MEMORY : ERR_UP_PROTOCOL;
     f->doc = (struct json_doc){doc, text};

@@ -185,6 +185,9 @@ TEST(frame_json_takes_no_more_memory_for_more_frames) {
     }
     CHECK_EQ(f.pool_bytes, pool);
     CHECK_EQ(arena.used_bytes, used);
+    char brackets[10000]; // more values a byte than any valid JSON has
+    memset(brackets, '[', sizeof brackets);
+    CHECK_EQ(frame_json_read(&f, slice_of(brackets, sizeof brackets), &root), ERR_UP_PROTOCOL);
     CHECK_EQ(frame_json_read(&f, SLICE("[]"), &root), ERR_UP_PROTOCOL);
     CHECK_EQ(frame_json_read(&f, SLICE(""), &root), ERR_UP_PROTOCOL);
     fresh();

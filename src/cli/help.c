@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `gridtie help [COMMAND]`.
+// `gridtie help [COMMAND]`: the same text as `gridtie COMMAND --help`, for those who look for it here. All of it comes from
+// the command's row; nothing is written twice, and nothing here asks the daemon.
 #include "cli/command.h"
 #include <stddef.h>
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `gridtie log`: the latest requests, a line each.
+// `gridtie log`: the latest requests, a line each, newest first, from the daemon's ledger. The filters are checked here, so
+// that a wrong one is an error of the command line and not an empty list; the daemon does the selecting. No content is
+// shown, because none is kept.
 #include <stdio.h>
 #include "base/clock.h"
 #include "cli/table.h"

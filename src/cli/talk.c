@@ -266,7 +266,7 @@ static int explain_failure(struct talk *t, enum err e) {
     if (e == ERR_UP_CONNECT && t->given)
         return cli_fail(1, "no daemon answers at %s (%s); is the address right?", t->url, t->detail);
     if (e == ERR_UP_CONNECT)
-        return cli_fail(1, "gridtie is not running at %s; start it with 'gridtie serve' (or 'gridtie serve --daemon')",
+        return cli_fail(1, "no daemon runs at %s; start one with 'gridtie serve' (or 'gridtie serve --daemon')",
                         t->url);
     if (e == ERR_UP_DIED)
         return cli_fail(1, "the daemon closed the connection before the answer was complete; its log says why");

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for gridtie: source this file, or put it into a completions folder.
+
+_gridtie_models() {
+    command gridtie list --json 2>/dev/null | grep -o '"name":"[^"]*"' | cut -d'"' -f4
+}
+
+_gridtie() {
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]:-} options=
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log stop check reload sim version help --help" -- "$word")
+        return
+    fi
+    case $previous in
+        --config | -c | --key-file | --bill)
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
+        --status)
+            mapfile -t COMPREPLY < <(compgen -W "ok failed" -- "$word")
+            return
+            ;;
+    esac
+    case $command in
+        serve) options="--config --daemon --help" ;;
+        run) options="--system --verbose --url --key-file --help" ;;
+        ps | list | endpoints | why) options="--json --url --key-file --help" ;;
+        log) options="--limit --model --target --status --since --json --url --key-file --help" ;;
+        stop) options="--daemon --url --key-file --help" ;;
+        check) options="--reference --help" ;;
+        reload) options="--url --key-file --help" ;;
+        sim) options="--listen --models --bill --price --latency --first-ms --chunk-ms --chunks --words --order --help" ;;
+        version) options="--json --help" ;;
+        help) options="--help" ;;
+    esac
+    if [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+        return
+    fi
+    case $command in
+        run | stop) mapfile -t COMPREPLY < <(compgen -W "$(_gridtie_models)" -- "$word") ;;
+        why) mapfile -t COMPREPLY < <(compgen -W "last" -- "$word") ;;
+        check) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log stop check reload sim version help" -- "$word") ;;
+    esac
+}
+complete -F _gridtie gridtie

@@ -1,0 +1,156 @@
+#compdef gridtie
+# SPDX-License-Identifier: Apache-2.0
+# zsh completion for gridtie: put it into a folder of $fpath as _gridtie.
+
+_gridtie_models() {
+    local -a models
+    models=(${(f)"$(command gridtie list --json 2>/dev/null | grep -o '"name":"[^"]*"' | cut -d'"' -f4)"})
+    compadd -a models
+}
+
+_gridtie() {
+    local -a commands
+    commands=(
+        'serve:run the daemon'
+        'run:ask a model, and start the daemon if none runs'
+        'ps:the local models that are in memory'
+        'list:the models that requests can go to'
+        'endpoints:the places that compute, and their health'
+        'why:one request: what was decided, and why'
+        'log:the latest requests'
+        'stop:unload a model, or end the daemon'
+        'check:check the config, without a daemon'
+        'reload:let the daemon read its config again'
+        'sim:run a scripted provider, for tests'
+        'version:which version this is'
+        'help:what a command does, its options, examples'
+    )
+    if ((CURRENT == 2)); then
+        _describe 'command' commands
+        return
+    fi
+    local command=${words[2]}
+    shift words
+    ((CURRENT--))
+    case $command in
+        serve)
+            _arguments \
+                '--config[the config; default\: $XDG_CONFIG_HOME/gridtie/gridtie.yaml if it is there]:FILE:_files' \
+                '-c[the config; default\: $XDG_CONFIG_HOME/gridtie/gridtie.yaml if it is there]:FILE:_files' \
+                '--daemon[in the background\: returns when it answers; its log is in the state folder]' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        run)
+            _arguments \
+                '--system[instructions that stand before the conversation]:TEXT:' \
+                '-s[instructions that stand before the conversation]:TEXT:' \
+                '--verbose[afterwards\: target, zone, time to the first token, tokens per second, cost]' \
+                '-v[afterwards\: target, zone, time to the first token, tokens per second, cost]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:model:_gridtie_models'
+            ;;
+        ps)
+            _arguments \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        list)
+            _arguments \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        endpoints)
+            _arguments \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        why)
+            _arguments \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:request:(last)'
+            ;;
+        log)
+            _arguments \
+                '--limit[so many at most, newest first; default 20, at most 1000]:N:' \
+                '-n[so many at most, newest first; default 20, at most 1000]:N:' \
+                '--model[only requests that asked for this model]:NAME:' \
+                '--target[only requests that this target answered (endpoint/model)]:NAME:' \
+                '--status[only requests that ended so]:ok or failed:(ok failed)' \
+                '--since[only requests since\: 30m, 12h, 7d ago, or seconds since 1970]:TIME:' \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        stop)
+            _arguments \
+                '--daemon[end the daemon; open streams may finish first]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:model:_gridtie_models'
+            ;;
+        check)
+            _arguments \
+                '--reference[print the reference of all settings (Markdown) instead]' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:config:_files'
+            ;;
+        reload)
+            _arguments \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        sim)
+            _arguments \
+                '--listen[where it listens]:ADDRESS PORT:' \
+                '--models[what the model lists show]:A,B:' \
+                '--bill[a line of JSON per request]:FILE:_files' \
+                '--price[USD per million tokens]:IN OUT:' \
+                '--latency[before the answer starts]:MS:' \
+                '--first-ms[before the first chunk]:MS:' \
+                '--chunk-ms[between chunks]:MS:' \
+                '--chunks[so many chunks]:N:' \
+                '--words[so many words]:N:' \
+                '--order[orders for every request]:JSON:' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        version)
+            _arguments \
+                '--json[JSON instead of text]' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        help)
+            _arguments \
+                '--help[this]' \
+                '-h[this]' \
+                '1:command:(serve run ps list endpoints why log stop check reload sim version help)'
+            ;;
+    esac
+}
+
+_gridtie "$@"

@@ -132,6 +132,7 @@ TEST(discovery_closes_an_open_endpoint) {
     CHECK_EQ(r.snap->n_targets, 2);
     CHECK(snapshot_target(r.snap, SLICE("up/big")));
     CHECK(!snapshot_open_target(r.snap, SLICE("up/whatever"), &a));
+    CHECK_EQ(atomic_load(&u.asked), 1); // what its thread wrote before is ours to read
     CHECK(strstr(u.last, "GET /v1/models ") && strstr(u.last, "Bearer planted-canary"));
     struct buf out = BUF_INIT(65536);
     grid_endpoints_json(r.g, &out);

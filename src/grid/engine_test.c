@@ -3,6 +3,7 @@
 // (GUARD_FLAG) or the fake (--host). What the fake does is said by config engine.models[].args: --fake MODE.
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +152,10 @@ static bool rig_start_with(struct rig *r, const char *engine, const char *models
     snprintf(runtime, sizeof runtime, "%s/run", r->dir);
     static const char header[24] = {'G', 'G', 'U', 'F', 3};
     if (fs_write_atomic(path, slice_of(header, sizeof header), 0600) != ERR_OK)
+        return false;
+    char beside[128]; // config takes a file's name as relative to its own folder
+    snprintf(beside, sizeof beside, "%s/w.gguf", r->dir);
+    if (link(path, beside) != 0)
         return false;
     struct config *c = config_make(r, engine, models, binary);
     struct buf why = BUF_INIT(4096);
@@ -471,17 +476,20 @@ TEST(engine_kill_9_of_gridtie_leaves_nothing) {
         (void)rig_want(&r, "local/one", &a);
         rig_await(&r, &a, 30000);
         int pid = rig_pid(&r, "local/one");
-        if (write(ends[1], &pid, sizeof pid) < 0)
+        if (write(ends[1], &pid, sizeof pid) < 0 || write(ends[1], r.dir, sizeof r.dir) < 0)
             _exit(1);
         for (;;)
             rig_turn(&r);
     }
     int server = pipe_pid(ends[0]), guard = parent_of(server);
+    char dir[sizeof((struct rig *)0)->dir] = "";
+    CHECK_EQ(read(ends[0], dir, sizeof dir), sizeof dir);
     CHECK(server > 0 && guard > 1);
     CHECK_EQ(kill(daemon, SIGKILL), 0);
     CHECK(await_gone(server, 2000));
     CHECK(await_gone(guard, 2000));
     CHECK_EQ(waitpid(daemon, NULL, 0), daemon);
+    dir_remove(dir);
     close(ends[0]);
     close(ends[1]);
 }
@@ -558,6 +566,68 @@ TEST(engine_any_order_leaves_no_orphan_and_no_unanswered_waiter) {
     mem_free(answers);
 }
 
+// ---- other threads
+
+struct asker {
+    struct rig *r;
+    struct loop l;
+    struct reply a[50];
+    _Atomic int answered;
+    pthread_t thread;
+};
+
+static void asker_answered(void *arg, enum err e, const char *detail) {
+    (void)detail;
+    struct asker *k = arg;
+    int n = atomic_fetch_add(&k->answered, 1);
+    k->a[n].e = e;
+    if (n + 1 == 50)
+        loop_stop(&k->l);
+}
+
+static void *asker_run(void *arg) {
+    struct asker *k = arg;
+    const struct target *t = rig_target(k->r, "local/one");
+    atomic_fetch_add(&t->live->in_flight, 1);
+    for (int i = 0; i < 50; i++) {
+        if (i % 10 == 9)
+            (void)engine_unload(k->r->g, SLICE("one"));
+        if (i % 10 == 5)
+            engine_suspect(k->r->g, t);
+        if (engine_want(k->r->g, t, &k->l, asker_answered, k))
+            asker_answered(k, ERR_OK, "");
+        (void)uv_run(&k->l.uv, UV_RUN_NOWAIT);
+    }
+    if (atomic_load(&k->answered) < 50)
+        loop_run(&k->l);
+    atomic_fetch_sub(&t->live->in_flight, 1);
+    return NULL;
+}
+
+TEST(engine_answers_on_the_loop_that_asked) {
+    struct rig r;
+    static struct asker askers[2];
+    CHECK(rig_start(&r, "keep_alive: 1h", MODEL("one", "slow")));
+    for (unsigned i = 0; i < 2; i++) {
+        askers[i].r = &r;
+        CHECK_EQ(loop_init(&askers[i].l, i + 1), ERR_OK);
+        CHECK_EQ(pthread_create(&askers[i].thread, NULL, asker_run, &askers[i]), 0);
+    }
+    for (uint64_t end = clock_mono_ms() + 20000; clock_mono_ms() < end;) {
+        rig_turn(&r);
+        if (atomic_load(&askers[0].answered) == 50 && atomic_load(&askers[1].answered) == 50)
+            break;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQ(atomic_load(&askers[i].answered), 50);
+        pthread_join(askers[i].thread, NULL);
+        loop_done(&askers[i].l);
+        for (int k = 0; k < 50; k++)
+            CHECK_EQ(askers[i].a[k].e, ERR_OK);
+    }
+    CHECK(rig_stop(&r));
+}
+
 // ---- the real one
 
 TEST(engine_serves_with_the_real_llama_server) {
@@ -580,5 +650,12 @@ TEST(engine_serves_with_the_real_llama_server) {
     rig_await(&r, &a, 60000);
     CHECK_STREQ(a.detail, "");
     CHECK_EQ(a.e, ERR_OK);
+    const struct target *smol = rig_target(&r, "local/smollm2"); // of the index: its sha256 is checked
+    if (smol) {
+        CHECK(!rig_want(&r, "local/smollm2", &a));
+        rig_await(&r, &a, 60000);
+        CHECK_STREQ(a.detail, "");
+        CHECK(smol->caps_known && slice_is(smol->quantization, "Q4_1") && slice_is(smol->family, "llama"));
+    }
     CHECK(rig_stop(&r));
 }

@@ -478,7 +478,7 @@ enum step_result step_forward(struct exchange *x) {
     if (x->problem.err)
         return STEP_FAIL;
     if (x->local_answer)
-        return STEP_NEXT;
+        return local_run(x);
     if (x->winner) {
         reply_begin(x);
         return STEP_NEXT;

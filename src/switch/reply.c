@@ -87,12 +87,6 @@ static void stream_head(struct exchange *x, struct headers h) {
     x->sink.ops->start(x->sink.to, 200, x->dialect->stream_content_type, &h, "x-gridtie-cost-usd");
 }
 
-struct replay {
-    const struct dialect *d;
-    struct stream_writer *w;
-    struct buf out;
-};
-
 void reply_begin(struct exchange *x) {
     struct reply_headers h;
     if (!x->sink.ops || !x->request->stream || x->head_sent)
@@ -132,9 +126,39 @@ void reply_answer(struct exchange *x) {
     buf_done(&out);
 }
 
+struct replay {
+    const struct dialect *d;
+    struct stream_writer *w;
+    struct buf out;
+};
+
+static enum err replay_to(void *ctx, const struct event *ev) {
+    struct replay *r = ctx;
+    return r->d->writer_event(r->w, ev, &r->out);
+}
+
+// An answer of our own to a client that asked for a stream: the whole of it as one.
+static void reply_replayed(struct exchange *x) {
+    struct identity who = exchange_identity(x);
+    struct replay r = {x->dialect, x->dialect->writer_new(&x->arena, x->request, &who), BUF_INIT(LIMIT_UP_BODY_BYTES)};
+    struct event_sink sink = {replay_to, &r};
+    if (r.w && answer_replay(&x->answer, &sink) == ERR_OK && !r.out.failed) {
+        reply_begin(x);
+        x->sink.ops->write(x->sink.to, buf_slice(&r.out));
+    }
+    buf_done(&r.out);
+}
+
 void reply_end_stream(struct exchange *x) {
     if (!x->sink.ops)
         return;
+    if (x->local_answer)
+        reply_replayed(x);
+    if (!x->head_sent) {
+        x->problem = PROBLEM(ERR_NO_MEMORY);
+        reply_problem(x);
+        return;
+    }
     char cost[32];
     int64_t picousd = exchange_cost(x);
     if (picousd < 0)

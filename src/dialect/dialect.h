@@ -16,12 +16,12 @@ enum dialect_id {
 
 // What an upstream speaks badly; bits set by its provider row (grid/providers.def).
 enum quirk {
-    QUIRK_NO_DEVELOPER_ROLE = 1 << 0,      // write "system" for "developer"
-    QUIRK_NO_STREAM_OPTIONS = 1 << 1,      // does not know stream_options
-    QUIRK_MAX_COMPLETION_TOKENS = 1 << 2,  // wants max_completion_tokens, refuses max_tokens
-    QUIRK_LLAMA_STATUS = 1 << 3,           // llama-server: 500 for what is the client's fault (see its error texts)
-    QUIRK_NO_STRICT = 1 << 4,              // refuses tools[].function.strict
-    QUIRK_CACHE_PROMPT = 1 << 5,           // llama-server extras are understood (top_k, min_p, chat_template_kwargs, timings)
+    QUIRK_NO_DEVELOPER_ROLE = 1 << 0,     // write "system" for "developer"
+    QUIRK_NO_STREAM_OPTIONS = 1 << 1,     // does not know stream_options
+    QUIRK_MAX_COMPLETION_TOKENS = 1 << 2, // wants max_completion_tokens, refuses max_tokens
+    QUIRK_LLAMA_STATUS = 1 << 3,          // llama-server: 500 for what is the client's fault (see its error texts)
+    QUIRK_NO_STRICT = 1 << 4,             // refuses tools[].function.strict
+    QUIRK_CACHE_PROMPT = 1 << 5, // llama-server extras are understood (top_k, min_p, chat_template_kwargs, timings)
 };
 
 // Where a client reaches this dialect. A path ending in '/' in a table matches exactly all the same.
@@ -32,26 +32,26 @@ struct dialect_address {
 };
 
 struct write_options {
-    struct slice model;       // the name the upstream knows
+    struct slice model; // the name the upstream knows
     unsigned quirks;
-    int64_t max_tokens;       // -1: the request's own; else written instead (a bound the budget can pay)
-    int stream;               // -1: as the request says; 0, 1: forced
-    bool want_usage;          // ask the upstream to report usage in a stream
+    int64_t max_tokens;         // -1: the request's own; else written instead (a bound the budget can pay)
+    int stream;                 // -1: as the request says; 0, 1: forced
+    bool want_usage;            // ask the upstream to report usage in a stream
     int64_t default_max_tokens; // for dialects that require one (Anthropic), when the request has none
 };
 
 // A request on its way to an upstream.
 struct wire_request {
-    const char *path;     // behind the endpoint's base URL, e.g. "/chat/completions"; base URLs end before that
+    const char *path; // behind the endpoint's base URL, e.g. "/chat/completions"; base URLs end before that
     struct header_pair {
         const char *name;
         struct slice value;
-    } headers[8];         // besides auth and content-type
+    } headers[8]; // besides auth and content-type
     size_t n_headers;
-    struct slice body;    // arena
-    struct notes notes;   // what was dropped or approximated
-    bool verbatim;        // spliced from the source bytes
-    bool usage_added;     // the client did not ask for usage: hide that frame from it
+    struct slice body;  // arena
+    struct notes notes; // what was dropped or approximated
+    bool verbatim;      // spliced from the source bytes
+    bool usage_added;   // the client did not ask for usage: hide that frame from it
 };
 
 // Reader and writer states live in the arena and need no freeing.
@@ -67,7 +67,7 @@ struct identity {
 
 struct dialect {
     enum dialect_id id;
-    const char *name; // "openai", "anthropic", "ollama"
+    const char *name;                        // "openai", "anthropic", "ollama"
     const struct dialect_address *addresses; // ends with method NULL
     enum framing framing;
     const char *stream_content_type;

@@ -22,35 +22,43 @@ bool answer_init(struct answer *a, struct arena *arena) {
 }
 
 static enum err keep(struct answer *a, struct slice s, struct slice *ret) {
-    if (!s.p) return ERR_OK;
+    if (!s.p)
+        return ERR_OK;
     struct slice copy = arena_copy(a->arena, s);
-    if (!copy.p) return ERR_NO_MEMORY;
+    if (!copy.p)
+        return ERR_NO_MEMORY;
     *ret = copy;
     return ERR_OK;
 }
 
 static enum err charge(struct answer *a, size_t n) {
-    if (n > LIMIT_UP_BODY_BYTES - a->bytes) return ERR_TOO_LARGE;
+    if (n > LIMIT_UP_BODY_BYTES - a->bytes)
+        return ERR_TOO_LARGE;
     a->bytes += n;
     return ERR_OK;
 }
 
 static struct answer_block *block_find(struct answer *a, uint32_t block) {
-    if (a->current && a->current->block == block) return a->current;
+    if (a->current && a->current->block == block)
+        return a->current;
     for (struct answer_block *b = a->first; b; b = b->next)
-        if (b->block == block) return a->current = b;
+        if (b->block == block)
+            return a->current = b;
     return NULL;
 }
 
 static struct answer_choice *choice_at(struct answer *a, uint32_t choice) {
     unsigned n = sizeof a->choices / sizeof a->choices[0];
-    if (choice >= n) return NULL;
-    if (choice >= a->n_choices) a->n_choices = choice + 1;
+    if (choice >= n)
+        return NULL;
+    if (choice >= a->n_choices)
+        a->n_choices = choice + 1;
     return &a->choices[choice];
 }
 
 static enum err add_start(struct answer *a, const struct event *ev) {
-    if (a->started) return ERR_UP_PROTOCOL;
+    if (a->started)
+        return ERR_UP_PROTOCOL;
     a->started = true;
     a->created_s = ev->created_s;
     enum err e = keep(a, ev->id, &a->id);
@@ -58,12 +66,16 @@ static enum err add_start(struct answer *a, const struct event *ev) {
 }
 
 static enum err add_begin(struct answer *a, const struct event *ev) {
-    if (ev->block != a->n_blocks || a->n_blocks >= LIMIT_BLOCKS) return ERR_UP_PROTOCOL;
-    if (!choice_at(a, ev->choice)) return ERR_UP_PROTOCOL;
+    if (ev->block != a->n_blocks || a->n_blocks >= LIMIT_BLOCKS)
+        return ERR_UP_PROTOCOL;
+    if (!choice_at(a, ev->choice))
+        return ERR_UP_PROTOCOL;
     enum err e = charge(a, ev->text.n + ev->name.n + ev->call_id.n);
-    if (e) return e;
+    if (e)
+        return e;
     struct answer_block *b = ARENA_NEW(a->arena, struct answer_block);
-    if (!b) return ERR_NO_MEMORY;
+    if (!b)
+        return ERR_NO_MEMORY;
     b->block = ev->block;
     b->choice = ev->choice;
     b->kind = ev->block_kind;
@@ -75,29 +87,35 @@ static enum err add_begin(struct answer *a, const struct event *ev) {
     a->current = b;
     a->n_blocks++;
     e = keep(a, ev->text, &b->opening);
-    if (!e) e = keep(a, ev->call_id, &b->call_id);
+    if (!e)
+        e = keep(a, ev->call_id, &b->call_id);
     return e ? e : keep(a, ev->name, &b->name);
 }
 
 static enum err add_delta(struct answer *a, const struct event *ev) {
     struct answer_block *b = block_find(a, ev->block);
-    if (!b || b->ended) return ERR_UP_PROTOCOL;
+    if (!b || b->ended)
+        return ERR_UP_PROTOCOL;
     enum err e = charge(a, ev->text.n);
-    if (e) return e;
+    if (e)
+        return e;
     buf_append(&b->text, ev->text);
     return b->text.failed ? ERR_NO_MEMORY : ERR_OK;
 }
 
 // One line a value: line breaks in JSON stand only between tokens, where a space does as well.
 static void append_one_line(struct buf *out, struct slice json) {
-    for (size_t i = 0; i < json.n; i++) buf_append_char(out, json.p[i] == '\n' || json.p[i] == '\r' ? ' ' : json.p[i]);
+    for (size_t i = 0; i < json.n; i++)
+        buf_append_char(out, json.p[i] == '\n' || json.p[i] == '\r' ? ' ' : json.p[i]);
 }
 
 static enum err add_meta(struct answer *a, const struct event *ev) {
     struct answer_block *b = block_find(a, ev->block);
-    if (!b) return ERR_OK; // about no block that we have: an extra, which is no reason to fail
+    if (!b)
+        return ERR_OK; // about no block that we have: an extra, which is no reason to fail
     enum err e = charge(a, ev->name.n + ev->text.n + 2);
-    if (e) return e;
+    if (e)
+        return e;
     buf_append(&b->meta, ev->name);
     buf_append_char(&b->meta, '\t');
     append_one_line(&b->meta, ev->text);
@@ -107,39 +125,56 @@ static enum err add_meta(struct answer *a, const struct event *ev) {
 
 static enum err add_block_end(struct answer *a, const struct event *ev) {
     struct answer_block *b = block_find(a, ev->block);
-    if (!b || b->ended) return ERR_UP_PROTOCOL;
+    if (!b || b->ended)
+        return ERR_UP_PROTOCOL;
     b->ended = true;
     return keep(a, ev->signature, &b->signature);
 }
 
 static enum err add_finish(struct answer *a, const struct event *ev) {
     struct answer_choice *c = choice_at(a, ev->choice);
-    if (!c) return ERR_UP_PROTOCOL;
+    if (!c)
+        return ERR_UP_PROTOCOL;
     c->finish = ev->finish;
     return keep(a, ev->stop_sequence, &c->stop_sequence);
 }
 
 enum err answer_add(struct answer *a, const struct event *ev) {
-    if (ev->kind == EV_PING) return ERR_OK;
-    if (ev->kind == EV_ERROR) return ev->problem && ev->problem->err ? ev->problem->err : ERR_UP_INTERNAL;
-    if (a->ended || (!a->started && ev->kind != EV_START)) return ERR_UP_PROTOCOL;
+    if (ev->kind == EV_PING)
+        return ERR_OK;
+    if (ev->kind == EV_ERROR)
+        return ev->problem && ev->problem->err ? ev->problem->err : ERR_UP_INTERNAL;
+    if (a->ended || (!a->started && ev->kind != EV_START))
+        return ERR_UP_PROTOCOL;
     switch (ev->kind) {
-    case EV_START: return add_start(a, ev);
-    case EV_BLOCK_BEGIN: return add_begin(a, ev);
-    case EV_DELTA: return add_delta(a, ev);
-    case EV_META: return add_meta(a, ev);
-    case EV_BLOCK_END: return add_block_end(a, ev);
-    case EV_FINISH: return add_finish(a, ev);
-    case EV_USAGE: usage_merge(&a->usage, &ev->usage); return ERR_OK;
-    case EV_END: a->ended = true; return ERR_OK;
+    case EV_START:
+        return add_start(a, ev);
+    case EV_BLOCK_BEGIN:
+        return add_begin(a, ev);
+    case EV_DELTA:
+        return add_delta(a, ev);
+    case EV_META:
+        return add_meta(a, ev);
+    case EV_BLOCK_END:
+        return add_block_end(a, ev);
+    case EV_FINISH:
+        return add_finish(a, ev);
+    case EV_USAGE:
+        usage_merge(&a->usage, &ev->usage);
+        return ERR_OK;
+    case EV_END:
+        a->ended = true;
+        return ERR_OK;
     case EV_PING:
-    case EV_ERROR: break;
+    case EV_ERROR:
+        break;
     }
     return ERR_UP_PROTOCOL;
 }
 
 bool answer_meta_next(struct slice *rest, struct slice *ret_name, struct slice *ret_json) {
-    if (!rest->n) return false;
+    if (!rest->n)
+        return false;
     struct slice line = slice_split(rest, '\n');
     *ret_name = slice_split(&line, '\t');
     *ret_json = line;
@@ -151,7 +186,8 @@ static enum err replay_metas(const struct answer_block *b, struct event_sink *si
     struct event ev = {.kind = EV_META, .block = b->block, .choice = b->choice, .block_kind = b->kind};
     while (answer_meta_next(&rest, &ev.name, &ev.text)) {
         enum err e = sink->emit(sink->ctx, &ev);
-        if (e) return e;
+        if (e)
+            return e;
     }
     return ERR_OK;
 }
@@ -164,15 +200,18 @@ static enum err replay_block(const struct answer_block *b, struct event_sink *si
     begin.call_id = b->call_id;
     begin.name = b->name;
     enum err e = sink->emit(sink->ctx, &begin);
-    if (e) return e;
+    if (e)
+        return e;
     if (b->text.len) {
         ev.kind = EV_DELTA;
         ev.text = buf_slice(&b->text);
         e = sink->emit(sink->ctx, &ev);
-        if (e) return e;
+        if (e)
+            return e;
     }
     e = replay_metas(b, sink);
-    if (e) return e;
+    if (e)
+        return e;
     ev.kind = EV_BLOCK_END;
     ev.text = SLICE_NONE;
     ev.signature = b->signature;
@@ -184,11 +223,13 @@ static enum err replay_ending(const struct answer *a, struct event_sink *sink) {
         const struct answer_choice *c = &a->choices[i];
         struct event ev = {.kind = EV_FINISH, .choice = i, .finish = c->finish, .stop_sequence = c->stop_sequence};
         enum err e = c->finish ? sink->emit(sink->ctx, &ev) : ERR_OK;
-        if (e) return e;
+        if (e)
+            return e;
     }
     struct event ev = {.kind = EV_USAGE, .usage = a->usage};
     enum err e = sink->emit(sink->ctx, &ev);
-    if (e || !a->ended) return e;
+    if (e || !a->ended)
+        return e;
     ev = (struct event){.kind = EV_END};
     return sink->emit(sink->ctx, &ev);
 }
@@ -196,6 +237,7 @@ static enum err replay_ending(const struct answer *a, struct event_sink *sink) {
 enum err answer_replay(const struct answer *a, struct event_sink *sink) {
     struct event ev = {.kind = EV_START, .id = a->id, .model = a->model, .created_s = a->created_s};
     enum err e = sink->emit(sink->ctx, &ev);
-    for (const struct answer_block *b = a->first; b && !e; b = b->next) e = replay_block(b, sink);
+    for (const struct answer_block *b = a->first; b && !e; b = b->next)
+        e = replay_block(b, sink);
     return e ? e : replay_ending(a, sink);
 }

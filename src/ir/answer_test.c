@@ -36,7 +36,8 @@ static enum err fill(struct answer *a) {
     };
     for (size_t i = 0; i < sizeof script / sizeof script[0]; i++) {
         enum err e = answer_add(a, &script[i]);
-        if (e) return e;
+        if (e)
+            return e;
     }
     return ERR_OK;
 }
@@ -93,7 +94,8 @@ TEST(answer_refuses_what_breaks_the_grammar) {
     CHECK(fine);
     const enum err want[8] = {ERR_UP_PROTOCOL, ERR_OK, ERR_UP_PROTOCOL, ERR_UP_PROTOCOL,
                               ERR_UP_PROTOCOL, ERR_OK, ERR_UP_PROTOCOL, ERR_UP_OVERLOADED};
-    for (int i = 0; i < 8; i++) CHECK_EQ(got[i], want[i]);
+    for (int i = 0; i < 8; i++)
+        CHECK_EQ(got[i], want[i]);
 }
 
 TEST(answer_survives_each_failed_allocation) {
@@ -106,7 +108,8 @@ TEST(answer_survives_each_failed_allocation) {
         mem_fail_at(0);
         arena_done(&arena);
         CHECK(e == ERR_OK || e == ERR_NO_MEMORY);
-        if (e == ERR_OK) return;
+        if (e == ERR_OK)
+            return;
     }
     FAIL("never got through");
 }

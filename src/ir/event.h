@@ -25,8 +25,17 @@ enum event_kind {
 
 enum block_kind { BLOCK_TEXT, BLOCK_THINK, BLOCK_TOOL, BLOCK_REFUSAL, BLOCK_MEDIA, BLOCK_SERVER_TOOL, BLOCK_OPAQUE };
 
-enum finish { FINISH_NONE, FINISH_STOP, FINISH_LENGTH, FINISH_TOOL, FINISH_FILTER, FINISH_STOP_SEQUENCE,
-              FINISH_PAUSE, FINISH_REFUSAL, FINISH_LOAD };
+enum finish {
+    FINISH_NONE,
+    FINISH_STOP,
+    FINISH_LENGTH,
+    FINISH_TOOL,
+    FINISH_FILTER,
+    FINISH_STOP_SEQUENCE,
+    FINISH_PAUSE,
+    FINISH_REFUSAL,
+    FINISH_LOAD
+};
 
 struct event {
     enum event_kind kind;
@@ -34,9 +43,9 @@ struct event {
     uint32_t choice;
     enum block_kind block_kind;
     enum finish finish;
-    bool redacted;         // a thinking block without text: text holds the opaque data
+    bool redacted; // a thinking block without text: text holds the opaque data
     struct slice text;
-    struct slice id;       // start: answer id
+    struct slice id; // start: answer id
     struct slice call_id;
     struct slice name;
     struct slice model;

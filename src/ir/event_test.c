@@ -19,8 +19,10 @@ TEST(event_commits_on_content_only) {
 }
 
 TEST(event_names_are_all_there) {
-    for (int k = EV_START; k <= EV_END; k++) CHECK(event_kind_name((enum event_kind)k)[0] != 'u' || k == EV_USAGE);
-    for (int f = FINISH_NONE; f <= FINISH_LOAD; f++) CHECK(finish_name((enum finish)f)[0] != 'u');
+    for (int k = EV_START; k <= EV_END; k++)
+        CHECK(event_kind_name((enum event_kind)k)[0] != 'u' || k == EV_USAGE);
+    for (int f = FINISH_NONE; f <= FINISH_LOAD; f++)
+        CHECK(finish_name((enum finish)f)[0] != 'u');
     CHECK_STREQ(event_kind_name(EV_USAGE), "usage");
     CHECK_STREQ(finish_name((enum finish)99), "unknown");
 }

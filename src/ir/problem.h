@@ -7,13 +7,13 @@
 // An error as every dialect can say it. Slices live in the exchange's arena or are static.
 struct problem {
     enum err err;
-    struct slice message;    // for the client; empty: the row's text
-    struct slice detail;     // what an upstream said of itself, for the operator's eyes only
-    struct slice param;      // path of the field at fault ("messages[2].content"), or empty
-    struct slice code;       // an upstream's own code, carried between equal dialects ("context_length_exceeded")
-    int status;              // an upstream's HTTP status, 0 if none
-    int64_t retry_after_ms;  // -1 unknown
-    const char *first_file;  // where it was first seen, for the log
+    struct slice message;   // for the client; empty: the row's text
+    struct slice detail;    // what an upstream said of itself, for the operator's eyes only
+    struct slice param;     // path of the field at fault ("messages[2].content"), or empty
+    struct slice code;      // an upstream's own code, carried between equal dialects ("context_length_exceeded")
+    int status;             // an upstream's HTTP status, 0 if none
+    int64_t retry_after_ms; // -1 unknown
+    const char *first_file; // where it was first seen, for the log
     int first_line;
 };
 

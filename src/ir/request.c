@@ -31,7 +31,8 @@ void notes_init(struct notes *n) {
 }
 
 void notes_add(struct arena *a, struct notes *n, const char *action, struct slice path, const char *reason) {
-    if (!n->last) n->last = &n->first; // a zeroed one is as good as an initialised one
+    if (!n->last)
+        n->last = &n->first; // a zeroed one is as good as an initialised one
     struct note *note = n->n < LIMIT_DROPPED ? ARENA_NEW(a, struct note) : NULL;
     if (!note) {
         n->skipped++;
@@ -55,7 +56,8 @@ void request_erase_sources(struct request *r) {
         m->src = SLICE_NONE;
         parts_erase(m->parts);
     }
-    for (struct tool *t = r->tools; t; t = t->next) t->src = SLICE_NONE;
+    for (struct tool *t = r->tools; t; t = t->next)
+        t->src = SLICE_NONE;
     r->doc.src = SLICE_NONE;
 }
 
@@ -72,8 +74,10 @@ static int64_t parts_estimate_bytes(const struct part *p) {
     for (; p; p = p->next) {
         bytes += text_bytes(p->text) + text_bytes(p->name);
         bytes += parts_estimate_bytes(p->content);
-        if (p->kind == PART_OPAQUE) bytes += text_bytes(p->src);
-        if (p->kind == PART_IMAGE || p->kind == PART_AUDIO || p->kind == PART_DOCUMENT) bytes += MEDIA_TOKENS * 4;
+        if (p->kind == PART_OPAQUE)
+            bytes += text_bytes(p->src);
+        if (p->kind == PART_IMAGE || p->kind == PART_AUDIO || p->kind == PART_DOCUMENT)
+            bytes += MEDIA_TOKENS * 4;
     }
     return bytes;
 }

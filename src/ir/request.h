@@ -23,7 +23,7 @@ enum part_kind {
     PART_TOOL_CALL,   // id, name, text = arguments as JSON text
     PART_TOOL_RESULT, // id, name if known, content = parts, is_error
     PART_REFUSAL,
-    PART_OPAQUE,      // only src: what this dialect has and others don't (server tools, encrypted reasoning)
+    PART_OPAQUE, // only src: what this dialect has and others don't (server tools, encrypted reasoning)
 };
 
 struct part {
@@ -41,13 +41,13 @@ struct part {
     struct part *content;       // of a tool result
     bool redacted;
     bool is_error;
-    struct slice src;           // the JSON it was read from; p NULL when erased or synthetic
+    struct slice src; // the JSON it was read from; p NULL when erased or synthetic
 };
 
 struct message {
     struct message *next;
     enum role role;
-    bool developer;     // OpenAI's "developer" spelling of system
+    bool developer; // OpenAI's "developer" spelling of system
     struct slice name;
     struct part *parts; // first
     struct slice src;
@@ -59,8 +59,8 @@ struct tool {
     struct slice description;
     struct slice schema; // raw JSON object
     struct slice cache_control;
-    int strict;          // -1 unset, 0, 1
-    bool opaque;         // a server tool: only src
+    int strict;  // -1 unset, 0, 1
+    bool opaque; // a server tool: only src
     struct slice src;
 };
 
@@ -93,7 +93,7 @@ struct request {
     enum op op;
     struct slice model;
     bool stream;
-    bool include_usage; // OpenAI stream_options.include_usage; other dialects always report
+    bool include_usage;       // OpenAI stream_options.include_usage; other dialects always report
     struct message *messages; // system messages in place; Anthropic's system stands first
     struct slice prompt;      // OP_GENERATE
     struct slice suffix;      // OP_GENERATE fill-in-the-middle
@@ -103,31 +103,31 @@ struct request {
     struct slice tool_choice_name;
     int parallel_tools; // -1 unset, 0, 1
     enum format_kind format;
-    struct slice format_name;   // of the schema
-    struct slice format_schema; // raw JSON schema
-    int format_strict;          // -1, 0, 1
-    int64_t max_tokens;         // -1 unset
+    struct slice format_name;                                                              // of the schema
+    struct slice format_schema;                                                            // raw JSON schema
+    int format_strict;                                                                     // -1, 0, 1
+    int64_t max_tokens;                                                                    // -1 unset
     double temperature, top_p, min_p, presence_penalty, frequency_penalty, repeat_penalty; // NUM_UNSET
-    int64_t top_k;              // -1 unset
+    int64_t top_k;                                                                         // -1 unset
     bool seed_set;
     int64_t seed;
     struct slice *stops;
     size_t n_stops;
-    int64_t n;                  // choices, 1 if unset
-    int logprobs;               // -1 unset, 0, 1
-    int64_t top_logprobs;       // -1 unset
+    int64_t n;            // choices, 1 if unset
+    int logprobs;         // -1 unset, 0, 1
+    int64_t top_logprobs; // -1 unset
     enum think think;
-    int64_t think_budget;       // tokens, -1 unset
-    struct slice user;          // OpenAI user, Anthropic metadata.user_id
-    struct slice keep_alive;    // Ollama, raw JSON
-    int64_t context;            // Ollama num_ctx, -1 unset
+    int64_t think_budget;          // tokens, -1 unset
+    struct slice user;             // OpenAI user, Anthropic metadata.user_id
+    struct slice keep_alive;       // Ollama, raw JSON
+    int64_t context;               // Ollama num_ctx, -1 unset
     struct slice *fallback_models; // OpenRouter's `models`, in order
     size_t n_fallback_models;
-    struct slice provider_prefs;   // OpenRouter's `provider`, raw JSON, absent if none
-    struct slice *unmodelled;      // names of members that only the source carries, at most LIMIT_DROPPED
+    struct slice provider_prefs; // OpenRouter's `provider`, raw JSON, absent if none
+    struct slice *unmodelled;    // names of members that only the source carries, at most LIMIT_DROPPED
     size_t n_unmodelled;
     bool has_images, has_audio, has_documents, has_thinking, has_remote_media;
-    struct json_doc doc;        // the tree it was read from; doc.src is the body. src.p NULL: erased or synthetic
+    struct json_doc doc; // the tree it was read from; doc.src is the body. src.p NULL: erased or synthetic
 };
 
 void request_init(struct request *r);

@@ -4,25 +4,29 @@
 // their source. An empty text counts as an absent one where no dialect can tell them apart. Nothing is allocated.
 #include "ir/request.h"
 
-#define SAME(cond, where)      \
-    do {                       \
-        if (!(cond)) return (where); \
+#define SAME(cond, where)   \
+    do {                    \
+        if (!(cond))        \
+            return (where); \
     } while (0)
 #define SAME_SLICE(x, y, where) SAME(slice_eq((x), (y)), where)
 
 static bool num_eq(double x, double y) {
-    if (!num_set(x) || !num_set(y)) return num_set(x) == num_set(y);
+    if (!num_set(x) || !num_set(y))
+        return num_set(x) == num_set(y);
     double d = x - y;
     return d < 1e-9 && d > -1e-9;
 }
 
 static const struct part *skip_opaque(const struct part *p) {
-    while (p && p->kind == PART_OPAQUE) p = p->next;
+    while (p && p->kind == PART_OPAQUE)
+        p = p->next;
     return p;
 }
 
 static const struct tool *skip_opaque_tools(const struct tool *t) {
-    while (t && t->opaque) t = t->next;
+    while (t && t->opaque)
+        t = t->next;
     return t;
 }
 
@@ -49,7 +53,8 @@ static const char *parts_differ(const struct part *x, const struct part *y) {
     y = skip_opaque(y);
     while (x && y) {
         const char *where = part_differs(x, y);
-        if (where) return where;
+        if (where)
+            return where;
         x = skip_opaque(x->next);
         y = skip_opaque(y->next);
     }
@@ -62,7 +67,8 @@ static const char *messages_differ(const struct message *x, const struct message
         SAME(x->developer == y->developer, "message.developer");
         SAME_SLICE(x->name, y->name, "message.name");
         const char *where = parts_differ(x->parts, y->parts);
-        if (where) return where;
+        if (where)
+            return where;
     }
     return x || y ? "messages (number)" : NULL;
 }
@@ -82,9 +88,11 @@ static const char *tools_differ(const struct tool *x, const struct tool *y) {
     return x || y ? "tools (number)" : NULL;
 }
 
-static const char *slices_differ(const struct slice *x, size_t nx, const struct slice *y, size_t ny, const char *where) {
+static const char *slices_differ(const struct slice *x, size_t nx, const struct slice *y, size_t ny,
+                                 const char *where) {
     SAME(nx == ny, where);
-    for (size_t i = 0; i < nx; i++) SAME_SLICE(x[i], y[i], where);
+    for (size_t i = 0; i < nx; i++)
+        SAME_SLICE(x[i], y[i], where);
     return NULL;
 }
 
@@ -129,14 +137,18 @@ static const char *requests_differ(const struct request *a, const struct request
     SAME_SLICE(a->suffix, b->suffix, "suffix");
     SAME(a->raw == b->raw, "raw");
     const char *where = messages_differ(a->messages, b->messages);
-    if (!where) where = tools_differ(a->tools, b->tools);
-    if (!where) where = shape_differs(a, b);
-    if (!where) where = sampling_differs(a, b);
+    if (!where)
+        where = tools_differ(a->tools, b->tools);
+    if (!where)
+        where = shape_differs(a, b);
+    if (!where)
+        where = sampling_differs(a, b);
     return where;
 }
 
 bool request_equal(const struct request *a, const struct request *b, const char **ret_where) {
     const char *where = requests_differ(a, b);
-    if (where && ret_where) *ret_where = where;
+    if (where && ret_where)
+        *ret_where = where;
     return !where;
 }

@@ -75,9 +75,11 @@ TEST(notes_are_kept_up_to_the_limit) {
     arena_init(&a, 1 << 20, 0);
     struct notes n;
     notes_init(&n);
-    for (int i = 0; i < LIMIT_DROPPED + 3; i++) notes_add(&a, &n, "dropped", SLICE("top_k"), "no place");
+    for (int i = 0; i < LIMIT_DROPPED + 3; i++)
+        notes_add(&a, &n, "dropped", SLICE("top_k"), "no place");
     unsigned count = 0;
-    for (const struct note *at = n.first; at; at = at->next) count++;
+    for (const struct note *at = n.first; at; at = at->next)
+        count++;
     unsigned kept = n.n, skipped = n.skipped;
     arena_done(&a);
     CHECK_EQ(count, LIMIT_DROPPED);

@@ -8,8 +8,10 @@
 #define COUNT_MAX (INT64_C(1) << 40)
 
 static bool take(int64_t *into, int64_t v) {
-    if (v == -1) return true;
-    if (v < 0 || v > COUNT_MAX) return false;
+    if (v == -1)
+        return true;
+    if (v < 0 || v > COUNT_MAX)
+        return false;
     *into = v;
     return true;
 }
@@ -23,13 +25,15 @@ bool usage_merge(struct usage *into, const struct usage *b) {
     fine &= take(&into->prompt_us, b->prompt_us);
     fine &= take(&into->output_us, b->output_us);
     fine &= take(&into->load_us, b->load_us);
-    if (b->input_tokens >= 0 || b->output_tokens >= 0) into->estimated = b->estimated;
+    if (b->input_tokens >= 0 || b->output_tokens >= 0)
+        into->estimated = b->estimated;
     return fine;
 }
 
 static int64_t add_product(int64_t sum, int64_t count, int64_t price) {
     int64_t product;
-    if (__builtin_mul_overflow(count, price, &product)) return INT64_MAX;
+    if (__builtin_mul_overflow(count, price, &product))
+        return INT64_MAX;
     return __builtin_add_overflow(sum, product, &sum) ? INT64_MAX : sum;
 }
 
@@ -38,10 +42,13 @@ static int64_t or_zero(int64_t count) {
 }
 
 int64_t usage_cost(const struct usage *u, const struct price *p) {
-    if (!price_known(p) || u->input_tokens < 0 || u->output_tokens < 0) return -1;
+    if (!price_known(p) || u->input_tokens < 0 || u->output_tokens < 0)
+        return -1;
     int64_t read = or_zero(u->cache_read_tokens), written = or_zero(u->cache_write_tokens);
-    if (read > u->input_tokens) read = u->input_tokens;
-    if (written > u->input_tokens - read) written = u->input_tokens - read;
+    if (read > u->input_tokens)
+        read = u->input_tokens;
+    if (written > u->input_tokens - read)
+        written = u->input_tokens - read;
     int64_t cost = add_product(0, u->input_tokens - read - written, p->input);
     cost = add_product(cost, read, p->cache_read >= 0 ? p->cache_read : p->input);
     cost = add_product(cost, written, p->cache_write >= 0 ? p->cache_write : p->input);

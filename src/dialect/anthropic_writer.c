@@ -23,7 +23,7 @@ struct out_block {
 
 struct stream_writer {
     struct arena *a;
-    const struct identity *who;
+    struct identity who;
     struct slice id, model;
     struct usage usage;
     struct out_block *first; // not yet over, in order of their beginning
@@ -54,7 +54,7 @@ struct stream_writer *anthropic_writer_new(struct arena *a, const struct request
     if (!w || !arena_defer(a, writer_free, w))
         return NULL;
     w->a = a;
-    w->who = who;
+    w->who = *who;
     w->usage = USAGE_NONE;
     return w;
 }
@@ -80,7 +80,7 @@ static void put_start(struct stream_writer *w, struct buf *out) {
     if (w->started)
         return;
     w->started = true;
-    struct slice id = anthropic_answer_id(w->a, w->id, w->who->id);
+    struct slice id = anthropic_answer_id(w->a, w->id, w->who.id);
     w->no_memory |= !id.p;
     struct json_writer j = frame_begin(out, "message_start");
     json_key(&j, "message");
@@ -88,7 +88,7 @@ static void put_start(struct stream_writer *w, struct buf *out) {
     json_kv_str(&j, "id", id);
     json_kv_cstr(&j, "type", "message");
     json_kv_cstr(&j, "role", "assistant");
-    json_kv_str(&j, "model", w->model.n ? w->model : w->who->model);
+    json_kv_str(&j, "model", w->model.n ? w->model : w->who.model);
     json_kv_raw(&j, "content", SLICE("[]"));
     json_kv_null(&j, "stop_reason");
     json_kv_null(&j, "stop_sequence");
@@ -407,7 +407,7 @@ static void on_end(struct stream_writer *w, struct buf *out) {
 static void on_error(struct stream_writer *w, const struct problem *p, struct buf *out) {
     int status;
     buf_append_str(out, "event: error\ndata: ");
-    anthropic_write_error(p, w->who->id, out, &status);
+    anthropic_write_error(p, w->who.id, out, &status);
     buf_append_str(out, "\n\n");
     w->over = true;
 }

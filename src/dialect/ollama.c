@@ -3,6 +3,8 @@
 // Streams are lines of JSON; there is no keep-alive, a waiting client waits.
 #include "dialect/ollama.h"
 
+#define DETAIL_BYTES 2048
+
 static const struct dialect_address addresses[] = {
     {"POST", "/api/chat", OP_CHAT},
     {"POST", "/api/generate", OP_GENERATE},
@@ -20,25 +22,51 @@ static void ollama_write_error(const struct problem *p, struct slice request_id,
     json_obj_end(&w);
 }
 
-static enum err err_of(int status, struct slice text) {
-    if (status == 404)
-        return ERR_UP_NOT_FOUND;
-    if (slice_search(text, SLICE("context")) != SIZE_MAX && slice_search(text, SLICE("exceed")) != SIZE_MAX)
-        return ERR_CONTEXT_LENGTH;
-    return dialect_err_of_status(status);
+// ---- from an upstream
+
+static const struct {
+    const char *words;
+    enum err err;
+} messages[] = {
+    {"exceeds the available context", ERR_CONTEXT_LENGTH},
+    {"exceeds maximum context", ERR_CONTEXT_LENGTH},
+    {"exceeds the context length", ERR_CONTEXT_LENGTH},
+    {"context length exceeded", ERR_CONTEXT_LENGTH},
+    {"server busy", ERR_UP_OVERLOADED},
+    {"try pulling it first", ERR_UP_NOT_FOUND},
+    {"usage limit", ERR_UP_QUOTA},
+};
+
+static enum err error_of(int status, struct slice text) {
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
+        if (slice_search(text, slice_str(messages[i].words)) != SIZE_MAX)
+            return messages[i].err;
+    return status ? dialect_err_of_status(status) : ERR_UP_INTERNAL;
+}
+
+static void fill(struct arena *a, int status, struct slice text, struct problem *ret) {
+    enum err e = error_of(status, text);
+    *ret = PROBLEM(e);
+    ret->status = status;
+    ret->detail = arena_copy(a, slice_first(text, DETAIL_BYTES));
+    if (err_row(e)->fault == FAULT_CLIENT) // about the client's request; the rest is for the operator
+        ret->message = ret->detail;
+}
+
+void ollama_problem_of(struct arena *a, int status, yyjson_val *root, struct problem *ret) {
+    yyjson_val *error = yyjson_obj_get(root, "error");
+    struct slice text = yyjson_is_obj(error) ? json_get_str(error, "message") : json_str(error);
+    fill(a, status, text, ret);
 }
 
 static void ollama_read_error(struct arena *a, int status, struct slice body, unsigned quirks, struct problem *ret) {
     struct json_doc doc;
     struct json_error why;
     (void)quirks;
-    *ret = PROBLEM(dialect_err_of_status(status));
-    ret->status = status;
-    if (json_read(a, body, &doc, &why) != ERR_OK)
-        return;
-    struct slice text = json_get_str(yyjson_doc_get_root(doc.doc), "error");
-    ret->message = arena_copy(a, text);
-    ret->err = err_of(status, text);
+    if (json_read(a, body, &doc, &why))
+        fill(a, status, body, ret);
+    else
+        ollama_problem_of(a, status, yyjson_doc_get_root(doc.doc), ret);
 }
 
 const struct dialect dialect_ollama = {

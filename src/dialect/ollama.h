@@ -2,7 +2,7 @@
 #ifndef DIALECT_OLLAMA_H
 #define DIALECT_OLLAMA_H
 // Inside of the Ollama codec (/api/chat, /api/generate): what its files need of each other. The contracts are those of
-// dialect.h. Format: Ollama's API description.
+// dialect.h. Format: Ollama's API description and the types of its Python package.
 #include "dialect/codec.h"
 
 // ollama_request.c
@@ -11,6 +11,8 @@ enum err ollama_read_request(struct arena *a, enum op op, struct slice body, str
 // ollama_write.c
 enum err ollama_write_request(struct arena *a, const struct request *r, const struct write_options *o,
                               struct wire_request *ret, struct problem *problem);
+// A tool's arguments as an object; what is no JSON object goes under INVALID_JSON. False: it was none.
+bool ollama_put_arguments(struct json_writer *w, struct arena *a, struct slice arguments);
 // ollama_answer.c
 enum err ollama_read_answer(struct arena *a, enum op op, struct slice body, struct event_sink *sink);
 struct stream_reader *ollama_reader_new(struct arena *a, enum op op);
@@ -21,5 +23,7 @@ enum err ollama_write_answer(struct arena *a, const struct request *r, const str
                              const struct identity *who, struct buf *out);
 struct stream_writer *ollama_writer_new(struct arena *a, const struct request *r, const struct identity *who);
 enum err ollama_writer_event(struct stream_writer *w, const struct event *ev, struct buf *out);
+// ollama.c: from a parsed body or line; status 0 inside a stream. The problem's slices are copied to the arena.
+void ollama_problem_of(struct arena *a, int status, yyjson_val *root, struct problem *ret);
 
 #endif

@@ -1,30 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ollama's answers → events. A stream is lines of the same object, the last with done:true and the counts; a whole answer
-// is that last line with everything in it, so one reader serves both. Calls come whole; their ids are made here.
+// is that last line with everything in it, so one reader serves both. Calls come whole and, from older servers, without
+// ids: theirs are made of the answer's time and model, so that no two answers of a conversation give the same one.
 #include "dialect/ollama.h"
+#include "base/limits.h"
 
 struct stream_reader {
     struct arena *a;
     struct frame_json json;
+    struct buf logprobs;
+    uint64_t salt;        // of made ids
     enum block_kind kind; // of the open block
     bool open, started, done, called, failed;
     uint32_t block; // the open one, or the next
 };
 
+static void reader_free(void *arg) {
+    struct stream_reader *r = arg;
+    buf_done(&r->logprobs);
+}
+
 struct stream_reader *ollama_reader_new(struct arena *a, enum op op) {
     (void)op;
     struct stream_reader *r = ARENA_NEW(a, struct stream_reader);
-    if (!r || !frame_json_init(&r->json, a))
+    if (!r || !frame_json_init(&r->json, a) || !arena_defer(a, reader_free, r))
         return NULL;
     r->a = a;
+    buf_init(&r->logprobs, LIMIT_FRAME_BYTES);
     return r;
 }
+
+// ---- blocks
 
 static enum err close_block(struct stream_reader *r, struct event_sink *s) {
     if (!r->open)
         return ERR_OK;
     r->open = false;
     return emit_block_end(s, r->block++, 0, r->kind, SLICE_NONE);
+}
+
+static enum err open_block(struct stream_reader *r, struct event_sink *s, enum block_kind kind) {
+    enum err e = close_block(r, s);
+    if (e || r->block >= LIMIT_BLOCKS)
+        return e ? e : ERR_UP_PROTOCOL;
+    r->open = true;
+    r->kind = kind;
+    return ERR_OK;
 }
 
 static enum err put_text(struct stream_reader *r, struct event_sink *s, enum block_kind kind, yyjson_val *v) {
@@ -34,9 +55,7 @@ static enum err put_text(struct stream_reader *r, struct event_sink *s, enum blo
     if (!text.n)
         return ERR_OK;
     if (!r->open || r->kind != kind) {
-        enum err e = close_block(r, s);
-        r->open = true;
-        r->kind = kind;
+        enum err e = open_block(r, s, kind);
         if (!e)
             e = emit_begin(s, r->block, 0, kind);
         if (e)
@@ -45,22 +64,49 @@ static enum err put_text(struct stream_reader *r, struct event_sink *s, enum blo
     return emit_delta(s, r->block, 0, kind, text);
 }
 
+// Written as OpenAI's dialect has it, since that is the form the others know.
+static enum err put_logprobs(struct stream_reader *r, struct event_sink *s, yyjson_val *root) {
+    if (!yyjson_arr_size(yyjson_obj_get(root, "logprobs")) || !r->open)
+        return ERR_OK;
+    buf_clear(&r->logprobs);
+    buf_append_str(&r->logprobs, "{\"content\":");
+    buf_append(&r->logprobs, json_get_src(&r->json.doc, root, "logprobs"));
+    buf_append_char(&r->logprobs, '}');
+    if (r->logprobs.failed)
+        return ERR_NO_MEMORY;
+    return emit_meta(s, r->block, 0, SLICE("logprobs"), buf_slice(&r->logprobs));
+}
+
+// ---- calls
+
+// FNV-1a: no secret, only distinct.
+static uint64_t salt_add(uint64_t salt, struct slice s) {
+    for (size_t i = 0; i < s.n; i++)
+        salt = (salt ^ (unsigned char)s.p[i]) * UINT64_C(1099511628211);
+    return salt;
+}
+
+static struct slice call_id(struct stream_reader *r, yyjson_val *call) {
+    struct slice id = json_get_str(call, "id");
+    if (id.n)
+        return id;
+    return slice_str(arena_printf(r->a, "call_%016llx_%u", (unsigned long long)r->salt, r->block));
+}
+
 static enum err put_call(struct stream_reader *r, struct event_sink *s, yyjson_val *call) {
-    yyjson_val *function = yyjson_obj_get(call, "function");
+    yyjson_val *function = yyjson_obj_get(call, "function"), *v = yyjson_obj_get(function, "arguments");
     struct slice name = json_get_str(function, "name");
-    struct slice arguments = json_get_src(&r->json.doc, function, "arguments");
-    if (!name.n)
+    struct slice arguments = yyjson_is_str(v) ? json_str(v) : json_get_src(&r->json.doc, function, "arguments");
+    if (!name.n || (v && !yyjson_is_obj(v) && !yyjson_is_str(v) && !yyjson_is_null(v)))
         return ERR_UP_PROTOCOL;
-    enum err e = close_block(r, s);
-    struct slice id = slice_str(arena_printf(r->a, "call_%u", r->block));
-    if (!e && !id.p)
-        e = ERR_NO_MEMORY;
-    r->called = r->open = true;
-    r->kind = BLOCK_TOOL;
-    if (!e)
-        e = emit_begin_tool(s, r->block, 0, id, name);
-    if (!e)
-        e = emit_delta(s, r->block, 0, BLOCK_TOOL, arguments.n ? arguments : SLICE("{}"));
+    enum err e = open_block(r, s, BLOCK_TOOL);
+    struct slice id = call_id(r, call);
+    if (e || !id.p)
+        return e ? e : ERR_NO_MEMORY;
+    r->called = true;
+    e = emit_begin_tool(s, r->block, 0, id, name);
+    if (!e && v && !yyjson_is_null(v))
+        e = emit_delta(s, r->block, 0, BLOCK_TOOL, arguments);
     return e ? e : close_block(r, s);
 }
 
@@ -78,6 +124,8 @@ static enum err put_calls(struct stream_reader *r, struct event_sink *s, yyjson_
     }
     return ERR_OK;
 }
+
+// ---- the last line
 
 static int64_t us_of(yyjson_val *root, const char *name) {
     int64_t ns = json_get_int(root, name, -1);
@@ -108,30 +156,39 @@ static enum err put_done(struct stream_reader *r, struct event_sink *s, yyjson_v
     return e ? e : emit_end(s);
 }
 
-static enum err put_error(struct stream_reader *r, struct event_sink *s, struct slice text) {
-    struct problem p = PROBLEM(ERR_UP_INTERNAL);
-    p.message = text;
+// ---- lines
+
+static enum err put_error(struct stream_reader *r, struct event_sink *s, yyjson_val *root) {
+    struct problem p;
     r->failed = true;
+    ollama_problem_of(r->a, 0, root, &p);
     return emit_error(s, &p);
+}
+
+static enum err start(struct stream_reader *r, struct event_sink *s, yyjson_val *root) {
+    if (r->started)
+        return ERR_OK;
+    r->started = true;
+    r->salt = salt_add(salt_add(UINT64_C(14695981039346656037), json_get_str(root, "created_at")),
+                       json_get_str(root, "model"));
+    return emit_start(s, SLICE_NONE, json_get_str(root, "model"), 0);
 }
 
 static enum err put_object(struct stream_reader *r, struct event_sink *s, yyjson_val *root) {
     yyjson_val *message = yyjson_obj_get(root, "message");
-    struct slice error = json_get_str(root, "error");
-    enum err e = ERR_OK;
-    if (error.p)
-        return put_error(r, s, error);
+    if (yyjson_is_null(message))
+        message = NULL;
+    if (message && !yyjson_is_obj(message))
+        return ERR_UP_PROTOCOL;
     if (!yyjson_is_bool(yyjson_obj_get(root, "done")) && !message && !yyjson_obj_get(root, "response"))
         return ERR_UP_PROTOCOL;
-    if (message && !yyjson_is_obj(message) && !yyjson_is_null(message))
-        return ERR_UP_PROTOCOL;
-    if (!r->started)
-        e = emit_start(s, SLICE_NONE, json_get_str(root, "model"), 0);
-    r->started = true;
+    enum err e = start(r, s, root);
     if (!e)
         e = put_text(r, s, BLOCK_THINK, yyjson_obj_get(message ? message : root, "thinking"));
     if (!e)
         e = put_text(r, s, BLOCK_TEXT, message ? yyjson_obj_get(message, "content") : yyjson_obj_get(root, "response"));
+    if (!e)
+        e = put_logprobs(r, s, root);
     if (!e)
         e = put_calls(r, s, yyjson_obj_get(message, "tool_calls"));
     if (!e && yyjson_is_true(yyjson_obj_get(root, "done")))
@@ -141,10 +198,14 @@ static enum err put_object(struct stream_reader *r, struct event_sink *s, yyjson
 
 enum err ollama_reader_frame(struct stream_reader *r, const struct frame *f, struct event_sink *sink) {
     yyjson_val *root;
-    if (r->done || r->failed || !slice_trim(f->data).n)
+    struct slice line = slice_trim(f->data);
+    if (r->done || r->failed || !line.n)
         return ERR_OK;
-    enum err e = frame_json_read(&r->json, f->data, &root);
-    return e ? e : put_object(r, sink, root);
+    enum err e = frame_json_read(&r->json, line, &root);
+    if (e)
+        return e;
+    yyjson_val *error = yyjson_obj_get(root, "error");
+    return error && !yyjson_is_null(error) ? put_error(r, sink, root) : put_object(r, sink, root);
 }
 
 enum err ollama_reader_finish(struct stream_reader *r, struct event_sink *sink) {

@@ -10,8 +10,15 @@ static const char *const modelled[] = {"model",      "messages", "prompt",      
                                        "images",     "format",   "options",      "stream", "think",  "tools",
                                        "keep_alive", "logprobs", "top_logprobs", NULL};
 
+// Calls of the last assistant message that wait for their results.
+struct open_call {
+    struct open_call *next;
+    const struct part *call;
+};
+
 struct ids {
-    unsigned made, answered;
+    unsigned made;
+    struct open_call *open, **tail;
 };
 
 // The first bytes of base64 tell the format; what is none of these is left to the upstream.
@@ -67,6 +74,50 @@ static enum err put_text(struct field_reader *rd, struct part ***tail, enum part
     return ERR_OK;
 }
 
+// ---- calls and results. Older Ollamas have no ids: a call gets its number, and a result the id of the call that it
+// names, or else of the first that waits.
+
+static struct slice next_id(struct field_reader *rd, struct ids *ids) {
+    return slice_str(arena_printf(rd->a, "call_%u", ids->made++));
+}
+
+static enum err open_add(struct field_reader *rd, struct ids *ids, const struct part *call) {
+    struct open_call *o = ARENA_NEW(rd->a, struct open_call);
+    if (!o || !call->id.p)
+        return field_no_memory(rd);
+    o->call = call;
+    *ids->tail = o;
+    ids->tail = &o->next;
+    return ERR_OK;
+}
+
+static struct open_call **open_find(struct ids *ids, struct slice id, struct slice name) {
+    for (struct open_call **at = &ids->open; *at; at = &(*at)->next)
+        if (id.n ? slice_eq((*at)->call->id, id) : slice_eq((*at)->call->name, name))
+            return at;
+    return &ids->open;
+}
+
+static struct slice open_take(struct field_reader *rd, struct ids *ids, struct slice id, struct slice name) {
+    struct open_call **at = open_find(ids, id, name), *found = *at;
+    bool meant = found && (!id.n || slice_eq(found->call->id, id));
+    if (meant) {
+        *at = found->next;
+        if (!found->next)
+            ids->tail = at;
+    }
+    if (id.n)
+        return id;
+    return found ? found->call->id : next_id(rd, ids);
+}
+
+static enum err read_arguments(struct field_reader *rd, const struct field_at *f, struct part *p) {
+    yyjson_val *v = yyjson_obj_get(f->val, "arguments");
+    if (yyjson_is_str(v)) // OpenAI's habit
+        return field_str(rd, f, "arguments", &p->text);
+    return field_obj_src(rd, f, "arguments", &p->text);
+}
+
 static enum err read_call(struct field_reader *rd, const struct field_at *at, struct part ***tail, struct ids *ids) {
     yyjson_val *function = NULL;
     enum err e = yyjson_is_obj(at->val) ? field_obj(rd, at, "function", &function)
@@ -79,9 +130,14 @@ static enum err read_call(struct field_reader *rd, const struct field_at *at, st
     struct part *p = part_add(rd->a, tail, PART_TOOL_CALL);
     if (!p)
         return field_no_memory(rd);
-    p->id = slice_str(arena_printf(rd->a, "call_%u", ids->made++));
-    e = field_str_needed(rd, &f, "name", &p->name);
-    return e ? e : field_obj_src(rd, &f, "arguments", &p->text);
+    e = field_str(rd, at, "id", &p->id);
+    if (!e && !p->id.n)
+        p->id = next_id(rd, ids);
+    if (!e)
+        e = field_str_needed(rd, &f, "name", &p->name);
+    if (!e)
+        e = read_arguments(rd, &f, p);
+    return e ? e : open_add(rd, ids, p);
 }
 
 static enum err read_calls(struct field_reader *rd, const struct field_at *obj, struct part ***tail, struct ids *ids) {
@@ -90,6 +146,10 @@ static enum err read_calls(struct field_reader *rd, const struct field_at *obj, 
     enum err e = field_arr(rd, obj, "tool_calls", &list);
     if (e || !list)
         return e;
+    if (yyjson_arr_size(list) > LIMIT_TOOLS)
+        return field_refuse(rd, obj, "tool_calls", ERR_BAD_FIELD, "there are too many calls");
+    ids->open = NULL;
+    ids->tail = &ids->open;
     const struct field_at at = FIELD_MEMBER(obj, "tool_calls", list);
     yyjson_arr_foreach(list, i, n, v) {
         const struct field_at one = FIELD_ELEMENT(&at, i, v);
@@ -120,13 +180,21 @@ static enum err role_of(struct field_reader *rd, const struct field_at *at, enum
 
 static enum err read_tool_result(struct field_reader *rd, const struct field_at *at, struct part ***tail,
                                  struct ids *ids, struct slice content) {
+    struct slice id = SLICE_NONE;
     struct part *p = part_add(rd->a, tail, PART_TOOL_RESULT);
     if (!p)
         return field_no_memory(rd);
     struct part **inner = &p->content;
-    p->id = slice_str(arena_printf(rd->a, "call_%u", ids->answered++));
     enum err e = field_str(rd, at, "tool_name", &p->name);
-    return e ? e : put_text(rd, &inner, PART_TEXT, content);
+    if (!e)
+        e = field_str(rd, at, "tool_call_id", &id);
+    if (e)
+        return e;
+    p->id = open_take(rd, ids, id, p->name);
+    if (!p->id.p)
+        return field_no_memory(rd);
+    e = put_text(rd, &inner, PART_TEXT, content);
+    return e ? e : read_images(rd, at, &inner);
 }
 
 static enum err read_message(struct field_reader *rd, const struct field_at *at, struct message ***tail,
@@ -157,7 +225,7 @@ static enum err read_message(struct field_reader *rd, const struct field_at *at,
 static enum err read_messages(struct field_reader *rd, const struct field_at *root, struct request *r) {
     yyjson_val *list = NULL, *v;
     size_t i, n;
-    struct ids ids = {0, 0};
+    struct ids ids = {0, NULL, &ids.open};
     struct message **tail = &r->messages;
     enum err e = field_arr(rd, root, "messages", &list);
     if (e || !list)
@@ -237,36 +305,73 @@ static enum err read_tools(struct field_reader *rd, const struct field_at *root,
     return ERR_OK;
 }
 
+static const char *const modelled_options[] = {
+    "temperature", "top_p",       "min_p",   "repeat_penalty", "presence_penalty", "frequency_penalty",
+    "top_k",       "num_predict", "num_ctx", "seed",           "stop",             NULL,
+};
+
+static enum err read_sampling(struct field_reader *rd, const struct field_at *at, struct request *r) {
+    enum err e = field_num(rd, at, "temperature", 0, 100, &r->temperature);
+    if (!e)
+        e = field_num(rd, at, "top_p", 0, 1, &r->top_p);
+    if (!e)
+        e = field_num(rd, at, "min_p", 0, 1, &r->min_p);
+    if (!e)
+        e = field_num(rd, at, "repeat_penalty", 0, 100, &r->repeat_penalty);
+    if (!e)
+        e = field_num(rd, at, "presence_penalty", -100, 100, &r->presence_penalty);
+    if (!e)
+        e = field_num(rd, at, "frequency_penalty", -100, 100, &r->frequency_penalty);
+    if (!e)
+        e = field_int(rd, at, "top_k", -1, TOKENS_MAX, &r->top_k);
+    return e;
+}
+
+static enum err read_bounds(struct field_reader *rd, const struct field_at *at, struct request *r) {
+    yyjson_val *seed = yyjson_obj_get(at->val, "seed");
+    enum err e = field_int(rd, at, "num_predict", -2, TOKENS_MAX, &r->max_tokens);
+    if (r->max_tokens <= 0)
+        r->max_tokens = -1; // -1 and -2 are "no bound"
+    if (!e)
+        e = field_int(rd, at, "num_ctx", 0, TOKENS_MAX, &r->context);
+    if (!e)
+        e = field_int(rd, at, "seed", INT64_MIN, INT64_MAX, &r->seed);
+    r->seed_set = seed && !yyjson_is_null(seed);
+    return e ? e : field_strings(rd, at, "stop", LIMIT_STOPS, &r->stops, &r->n_stops);
+}
+
+// The options that nobody else has stand with the root's unmodelled members.
+static enum err add_unmodelled(struct field_reader *rd, yyjson_val *options, struct request *r) {
+    struct slice *more = NULL;
+    size_t n = 0;
+    enum err e = field_unmodelled(rd, options, modelled_options, &more, &n);
+    if (e || !n)
+        return e;
+    struct slice *all = arena_array(rd->a, n + r->n_unmodelled, sizeof *all);
+    if (!all)
+        return field_no_memory(rd);
+    if (r->n_unmodelled)
+        memcpy(all, r->unmodelled, r->n_unmodelled * sizeof *all);
+    memcpy(all + r->n_unmodelled, more, n * sizeof *all);
+    r->unmodelled = all;
+    r->n_unmodelled = r->n_unmodelled + n < LIMIT_DROPPED ? r->n_unmodelled + n : LIMIT_DROPPED;
+    return ERR_OK;
+}
+
 static enum err read_options(struct field_reader *rd, const struct field_at *root, struct request *r) {
     yyjson_val *v = NULL;
-    enum err e = field_obj(rd, root, "options", &v);
+    enum err e = field_unmodelled(rd, root->val, modelled, &r->unmodelled, &r->n_unmodelled);
+    if (!e)
+        e = field_obj(rd, root, "options", &v);
     if (e || !v)
         return e;
     const struct field_at at = FIELD_MEMBER(root, "options", v);
-    e = field_num(rd, &at, "temperature", 0, 100, &r->temperature);
+    e = field_check_once(rd, &at, modelled_options);
     if (!e)
-        e = field_num(rd, &at, "top_p", 0, 1, &r->top_p);
+        e = read_sampling(rd, &at, r);
     if (!e)
-        e = field_num(rd, &at, "min_p", 0, 1, &r->min_p);
-    if (!e)
-        e = field_num(rd, &at, "repeat_penalty", 0, 100, &r->repeat_penalty);
-    if (!e)
-        e = field_num(rd, &at, "presence_penalty", -100, 100, &r->presence_penalty);
-    if (!e)
-        e = field_num(rd, &at, "frequency_penalty", -100, 100, &r->frequency_penalty);
-    if (!e)
-        e = field_int(rd, &at, "top_k", -1, TOKENS_MAX, &r->top_k);
-    if (!e)
-        e = field_int(rd, &at, "num_predict", -2, TOKENS_MAX, &r->max_tokens);
-    if (!e)
-        e = field_int(rd, &at, "num_ctx", 0, TOKENS_MAX, &r->context);
-    if (!e)
-        e = field_int(rd, &at, "seed", INT64_MIN, INT64_MAX, &r->seed);
-    yyjson_val *seed = yyjson_obj_get(v, "seed");
-    r->seed_set = seed && !yyjson_is_null(seed);
-    if (r->max_tokens < 0)
-        r->max_tokens = -1; // "no bound"
-    return e ? e : field_strings(rd, &at, "stop", LIMIT_STOPS, &r->stops, &r->n_stops);
+        e = read_bounds(rd, &at, r);
+    return e ? e : add_unmodelled(rd, v, r);
 }
 
 static enum err read_format(struct field_reader *rd, const struct field_at *root, struct request *r) {
@@ -293,16 +398,20 @@ static enum err read_think(struct field_reader *rd, const struct field_at *root,
         r->think = THINK_LOW;
     else if (yyjson_equals_str(v, "medium"))
         r->think = THINK_MEDIUM;
-    else if (yyjson_equals_str(v, "high"))
+    else if (yyjson_equals_str(v, "high") || yyjson_equals_str(v, "max"))
         r->think = THINK_HIGH;
     else
-        return field_wrong(rd, root, "think", "true, false, \"low\", \"medium\" or \"high\"", v);
+        return field_wrong(rd, root, "think", "true, false, \"low\", \"medium\", \"high\" or \"max\"", v);
     return ERR_OK;
 }
 
 static enum err read_root(struct field_reader *rd, const struct field_at *root, struct request *r) {
-    enum err e = field_str_needed(rd, root, "model", &r->model);
+    enum err e = field_check_once(rd, root, modelled);
     r->stream = true;
+    if (!e)
+        e = field_str_needed(rd, root, "model", &r->model);
+    if (!e && !r->model.n)
+        e = field_missing(rd, root, "model");
     if (!e && r->model.n > LIMIT_MODEL_NAME_BYTES)
         e = field_refuse(rd, root, "model", ERR_BAD_FIELD, "the name is too long");
     if (!e)
@@ -321,8 +430,6 @@ static enum err read_root(struct field_reader *rd, const struct field_at *root, 
         e = field_flag(rd, root, "logprobs", &r->logprobs);
     if (!e)
         e = field_int(rd, root, "top_logprobs", 0, 1000, &r->top_logprobs);
-    if (!e)
-        e = field_check_once(rd, root, modelled);
     return e;
 }
 

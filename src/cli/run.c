@@ -185,7 +185,7 @@ static void verbose_show(struct chat *x) {
     if (x->output_tokens >= 0)
         (void)fprintf(stderr, "tokens       %lld in, %lld out%s\n", (long long)x->input_tokens,
                       (long long)x->output_tokens,
-                      all > 0 && x->output_tokens > 1
+                      all > 0.05 && x->output_tokens > 1
                           ? text_printf(&x->talk.arena, ", %.1f a second", (double)(x->output_tokens - 1) / all)
                           : "");
     (void)snprintf(path, sizeof path, "/gridtie/v1/why/%s", x->id[0] ? x->id : "last");

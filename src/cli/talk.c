@@ -29,15 +29,44 @@ static const char *url_of_listen(struct arena *a, const char *listen) {
     return arena_printf(a, "http://%s", listen);
 }
 
+// The lines of the top-level `listen`, with what belongs to it.
+static struct slice listen_lines(struct slice yaml) {
+    struct slice found = SLICE_NONE;
+    while (yaml.n) {
+        struct slice line = slice_split(&yaml, '\n');
+        bool more = found.p && (slice_starts(line, " ") || slice_starts(line, "-"));
+        if (!found.p && slice_starts(line, "listen:"))
+            found = line;
+        else if (more)
+            found.n = (size_t)(line.p + line.n - found.p);
+        else if (found.p)
+            break;
+    }
+    return found;
+}
+
+// A config with problems is `gridtie check`'s to explain, but the daemon that still runs with the one before is most
+// likely where this one says: `reload` must reach it to be told what is wrong.
+static struct config *config_of_broken(const char *path) {
+    struct buf text = BUF_INIT(LIMIT_CONFIG_BYTES), problems = BUF_INIT(65536);
+    struct config *c = NULL;
+    if (fs_read_file(path, LIMIT_CONFIG_BYTES, &text) == ERR_OK)
+        (void)!config_load_text(listen_lines(buf_slice(&text)), path, ".", &c, &problems);
+    buf_done(&text);
+    buf_done(&problems);
+    return c;
+}
+
 static const char *url_of_config(struct arena *a, const char *path) {
     struct buf usual = BUF_INIT(8192), problems = BUF_INIT(65536);
     struct config *c = NULL;
     const char *url = NULL;
     fs_config_dir(&usual);
     buf_append_str(&usual, "/gridtie.yaml");
-    // A config with problems is `gridtie check`'s to explain; here it only means that the usual address is tried.
-    enum err e = config_load(path ? path : buf_cstr(&usual), &c, &problems);
-    if (!e && c->n_listen > 0)
+    path = path ? path : buf_cstr(&usual);
+    if (config_load(path, &c, &problems) != ERR_OK)
+        c = config_of_broken(path);
+    if (c && c->n_listen > 0)
         url = url_of_listen(a, c->listen[0]);
     config_unref(c);
     buf_done(&usual);

@@ -23,7 +23,7 @@ static void hex_write(struct buf *out, const uint8_t *p, size_t n) {
     }
 }
 
-static char *request_json(uint64_t number, const struct wire_request *r) {
+static char *request_json(uint64_t number, const struct peer_request *r) {
     struct buf out = BUF_INIT(64u << 20), hash = BUF_INIT(128);
     struct json_writer w = JSON_WRITER(&out);
     uint8_t digest[32];
@@ -49,7 +49,7 @@ static char *request_json(uint64_t number, const struct wire_request *r) {
     return text;
 }
 
-uint64_t book_arrived(struct book *b, const struct wire_request *r) {
+uint64_t book_arrived(struct book *b, const struct peer_request *r) {
     pthread_mutex_lock(&b->lock);
     uint64_t number = b->next_number++;
     pthread_mutex_unlock(&b->lock);
@@ -62,13 +62,13 @@ uint64_t book_arrived(struct book *b, const struct wire_request *r) {
     return number;
 }
 
-static const char *outcome_of(const struct wire *w) {
+static const char *outcome_of(const struct peer *w) {
     switch (w->end) {
-    case WIRE_OPEN:
+    case PEER_OPEN:
         return "done";
-    case WIRE_GONE:
+    case PEER_GONE:
         return "gone";
-    case WIRE_CUT:
+    case PEER_CUT:
         return "cut";
     }
     return "";
@@ -92,7 +92,7 @@ static void bill_write(struct book *b, uint64_t number, const struct bill_line *
     buf_done(&out);
 }
 
-void book_ended(struct book *b, uint64_t number, const struct wire *w, const struct bill_line *line) {
+void book_ended(struct book *b, uint64_t number, const struct peer *w, const struct bill_line *line) {
     pthread_mutex_lock(&b->lock);
     struct book_entry *e = &b->entries[number % BOOK_REQUESTS];
     if (e->number == number) {

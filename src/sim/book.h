@@ -4,7 +4,7 @@
 // What reached the scripted provider, what it charges, and what it was told to do next. Any thread.
 #include <pthread.h>
 #include "base/buf.h"
-#include "sim/wire.h"
+#include "sim/peer.h"
 
 #define BOOK_REQUESTS 1000
 #define BOOK_QUEUE 4096
@@ -33,7 +33,7 @@ struct book {
 
 void book_init(struct book *b, int bill_fd, int64_t input_price, int64_t output_price);
 // Its number, from 1.
-uint64_t book_arrived(struct book *b, const struct wire_request *r);
+uint64_t book_arrived(struct book *b, const struct peer_request *r);
 
 struct bill_line {
     struct slice model;
@@ -41,7 +41,7 @@ struct bill_line {
     int status;
     bool cancelled;
 };
-void book_ended(struct book *b, uint64_t number, const struct wire *w, const struct bill_line *line);
+void book_ended(struct book *b, uint64_t number, const struct peer *w, const struct bill_line *line);
 // Applies the standing orders (for that model) and the next of the queue. ERR_BAD_JSON, ERR_BAD_FIELD, ERR_NO_MEMORY.
 MUST_CHECK enum err book_order(struct book *b, struct arena *a, struct slice model, struct order *o);
 // A list of orders is queued, an object replaces the standing ones ("queue" in it is queued).

@@ -12,9 +12,9 @@
 
 struct call {
     struct sim *s;
-    struct wire *w;
+    struct peer *w;
     struct arena *a;
-    const struct wire_request *r;
+    const struct peer_request *r;
     uint64_t number;
 };
 
@@ -55,10 +55,10 @@ static void answer_whole(struct call *c, int status, const char *type, struct sl
                &out);
     if (o->cut_after_bytes < 0 && o->split <= 0 && body.n < 65536) {
         buf_append(&out, body); // one write
-        if (wire_send(c->w, buf_slice(&out)))
+        if (peer_send(c->w, buf_slice(&out)))
             c->w->body_sent = body.n;
-    } else if (wire_send(c->w, buf_slice(&out))) {
-        (void)wire_body(c->w, body);
+    } else if (peer_send(c->w, buf_slice(&out))) {
+        (void)peer_body(c->w, body);
     }
     buf_done(&out);
 }
@@ -84,12 +84,12 @@ static void answer_error(struct call *c, const struct shape_ops *ops) {
 
 static void stream_end(struct call *c) {
     const struct order *o = c->w->order;
-    if (c->w->end != WIRE_OPEN)
+    if (c->w->end != PEER_OPEN)
         return;
     if (o->half_close || o->cut_after_events >= 0)
-        wire_cut(c->w);
+        peer_cut(c->w);
     else if (c->w->chunked)
-        (void)wire_send(c->w, o->bad_chunk ? SLICE("zz\r\n\r\n") : SLICE("0\r\n\r\n"));
+        (void)peer_send(c->w, o->bad_chunk ? SLICE("zz\r\n\r\n") : SLICE("0\r\n\r\n"));
 }
 
 static void answer_stream(struct call *c, struct talk *t) {
@@ -98,7 +98,7 @@ static void answer_stream(struct call *c, struct talk *t) {
     struct buf head = BUF_INIT(65536);
     c->w->chunked = !c->r->http_1_0 && !o->no_length;
     head_write(c, 200, o->content_type.p ? o->content_type : slice_str(ops->stream_type), -1, &head);
-    if (wire_send(c->w, buf_slice(&head)))
+    if (peer_send(c->w, buf_slice(&head)))
         talk_stream(t, c->w);
     stream_end(c);
     buf_done(&head);
@@ -112,12 +112,12 @@ static void answer_spoken(struct call *c, const struct ask *ask, struct bill_lin
     } else {
         struct buf body = BUF_INIT(256u << 20);
         if (c->w->order->first_ms > 0)
-            (void)wire_wait(c->w, c->w->order->first_ms);
+            (void)peer_wait(c->w, c->w->order->first_ms);
         shape_ops_of(ask->shape)->whole(&t, &body);
         answer_whole(c, 200, "application/json", buf_slice(&body));
         buf_done(&body);
     }
-    bool whole = c->w->end == WIRE_OPEN;
+    bool whole = c->w->end == PEER_OPEN;
     bill->cancelled = !whole;
     bill->input_tokens = t.input_tokens;
     bill->output_tokens = whole ? t.output_tokens : (t.said_chars + 3) / 4;
@@ -136,17 +136,17 @@ static void answer_file(struct call *c) {
 
 static void answer_ordered(struct call *c, const struct ask *ask, struct bill_line *bill) {
     const struct order *o = c->w->order;
-    if (o->delay_ms > 0 && !wire_wait(c->w, o->delay_ms)) {
+    if (o->delay_ms > 0 && !peer_wait(c->w, o->delay_ms)) {
         bill->cancelled = true;
         return;
     }
     bool failing = (o->error != ERROR_NONE && o->error_after_events < 0) || o->status >= 300;
     bill->status = o->status > 0 ? (int)o->status : 200;
     if (o->drop) {
-        wire_cut(c->w);
+        peer_cut(c->w);
     } else if (o->garbage.p) {
-        (void)wire_send(c->w, o->garbage);
-        wire_cut(c->w);
+        (void)peer_send(c->w, o->garbage);
+        peer_cut(c->w);
     } else if (o->body_file.p) {
         answer_file(c);
     } else if (o->body.p) {
@@ -187,8 +187,8 @@ static void call_model(struct call *c, enum shape shape) {
     }
     book_ended(&c->s->book, c->number, c->w, &bill);
     c->w->drop_next = o->stale;
-    if (o->close && c->w->end == WIRE_OPEN)
-        c->w->end = WIRE_CUT;
+    if (o->close && c->w->end == PEER_OPEN)
+        c->w->end = PEER_CUT;
 }
 
 // ---- lists and small things
@@ -269,7 +269,7 @@ static void call_requests(struct call *c) {
 }
 
 static void call_state(struct call *c) {
-    const struct wire_stats *s = &c->s->stats;
+    const struct peer_stats *s = &c->s->stats;
     struct buf out = BUF_INIT(4096);
     struct json_writer w = JSON_WRITER(&out);
     json_obj(&w);
@@ -343,8 +343,8 @@ static void call_route(struct call *c) {
 }
 
 // One request. False: the connection is over.
-static bool serve_one(struct sim *s, struct wire *w) {
-    struct wire_request r = {.keep_alive = false};
+static bool serve_one(struct sim *s, struct peer *w) {
+    struct peer_request r = {.keep_alive = false};
     static const struct order quiet = {.cut_after_bytes = -1,
                                        .cut_after_events = -1,
                                        .stall_after_events = -1,
@@ -352,7 +352,7 @@ static bool serve_one(struct sim *s, struct wire *w) {
                                        .retry_after = -1};
     struct arena a;
     arena_init(&a, ARENA_BYTES, 0);
-    bool ok = wire_read(w, &a, &r);
+    bool ok = peer_read(w, &a, &r);
     if (ok) {
         struct call c = {s, w, &a, &r, 0};
         w->order = &quiet;
@@ -360,16 +360,16 @@ static bool serve_one(struct sim *s, struct wire *w) {
         atomic_fetch_add(&s->stats.open_requests, 1);
         call_route(&c);
         atomic_fetch_sub(&s->stats.open_requests, 1);
-        ok = w->end == WIRE_OPEN && r.keep_alive && !w->order->no_length;
+        ok = w->end == PEER_OPEN && r.keep_alive && !w->order->no_length;
         w->order = NULL;
-        wire_next(w);
+        peer_next(w);
     }
     arena_done(&a);
     return ok;
 }
 
 void serve_connection(struct sim *s, int fd) {
-    struct wire w = {.fd = fd, .stats = &s->stats};
+    struct peer w = {.fd = fd, .stats = &s->stats};
     buf_init(&w.in, 300u << 20);
     atomic_fetch_add(&s->stats.connections, 1);
     atomic_fetch_add(&s->stats.open_connections, 1);

@@ -5,7 +5,7 @@
 
 struct sim {
     struct book book;
-    struct wire_stats stats;
+    struct peer_stats stats;
     struct order defaults; // from the command line
     const char *models;    // "a,b,c"
 };

@@ -88,7 +88,7 @@ int64_t talk_reasoning(const struct talk *t) {
 
 struct play {
     struct talk *t;
-    struct wire *w;
+    struct peer *w;
     const struct shape_ops *ops;
     struct buf out;
     bool started; // the first piece was sent
@@ -104,13 +104,13 @@ static bool play_flush(struct play *p) {
             enum error_name name = p->t->order->error ? p->t->order->error : ERROR_OVERLOADED;
             buf_clear(&p->out);
             p->ops->stream_error(&p->ops->errors[name], &p->out);
-            (void)wire_body(p->w, buf_slice(&p->out));
+            (void)peer_body(p->w, buf_slice(&p->out));
             p->over = true;
             break;
         }
         size_t n = slice_search(rest, mark);
         n = n == SIZE_MAX ? rest.n : n + mark.n;
-        p->over = !wire_event(p->w, slice_first(rest, n));
+        p->over = !peer_event(p->w, slice_first(rest, n));
         rest = slice_from(rest, n);
     }
     buf_clear(&p->out);
@@ -136,7 +136,7 @@ static size_t piece_bytes(const struct order *o, struct slice all, struct slice 
 }
 
 static bool play_piece(struct play *p, enum piece kind, size_t tool, struct slice piece) {
-    if (p->started && p->t->order->chunk_ms > 0 && !wire_wait(p->w, p->t->order->chunk_ms)) {
+    if (p->started && p->t->order->chunk_ms > 0 && !peer_wait(p->w, p->t->order->chunk_ms)) {
         p->over = true;
         return false;
     }
@@ -196,9 +196,9 @@ static void play_tools(struct play *p) {
         play_block(p, PIECE_TOOL, i, o->tools[i].arguments);
 }
 
-void talk_stream(struct talk *t, struct wire *w) {
+void talk_stream(struct talk *t, struct peer *w) {
     struct play p = {t, w, shape_ops_of(t->ask->shape), BUF_INIT(64u << 20), false, false};
-    p.over = t->order->first_ms > 0 && !wire_wait(w, t->order->first_ms);
+    p.over = t->order->first_ms > 0 && !peer_wait(w, t->order->first_ms);
     if (!p.over) {
         p.ops->begin(t, &p.out);
         (void)play_flush(&p);

@@ -4,7 +4,7 @@
 // What the scripted provider says, and how each wire format writes it.
 #include "sim/ask.h"
 #include "sim/order.h"
-#include "sim/wire.h"
+#include "sim/peer.h"
 
 enum piece { PIECE_THINK, PIECE_TEXT, PIECE_TOOL };
 
@@ -45,7 +45,7 @@ const struct shape_ops *shape_ops_of(enum shape s);
 // Fills what follows from ask and order: text, tokens, finish.
 void talk_init(struct talk *t, struct arena *a, const struct ask *ask, const struct order *o, uint64_t number);
 // The body of a stream, event by event.
-void talk_stream(struct talk *t, struct wire *w);
+void talk_stream(struct talk *t, struct peer *w);
 // The reasoning tokens, 0 when not ordered.
 int64_t talk_reasoning(const struct talk *t);
 

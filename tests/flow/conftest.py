@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: `sim` (a scripted provider), `sims` (more of them), `gridtie` (starts daemons; each is ended and looked at),
 with 1 and with 4 loops. `three` is a daemon shared by a whole module: one endpoint per dialect on one provider."""
+from pathlib import Path
+
 import pytest
 
 from harness import DIALECTS, Gridtie, Sim
@@ -83,3 +85,9 @@ def three_of_module(tmp_path_factory, loops):
 def three(three_of_module):
     three_of_module.sim.reset()
     yield three_of_module
+    daemon = three_of_module.daemon
+    if daemon.process.poll() is not None:  # this test's doing; the next ones get a new one
+        said = daemon.stderr[daemon.err_offset:]
+        Path(daemon.err_path).write_text("")
+        daemon.restart()
+        pytest.fail("the daemon died:\n" + said[-6000:])

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The scripted provider's own HTTP/1.1, apart from net/ on purpose: it must be able to send what no honest server would,
-// and must not share the daemon's mistakes. One thread per connection; everything here blocks. The wire owns its socket
-// and its input buffer; requests borrow from the buffer until wire_next.
-#include "sim/wire.h"
+// and must not share the daemon's mistakes. One thread per connection; everything here blocks. The peer owns its socket
+// and its input buffer; requests borrow from the buffer until peer_next.
+#include "sim/peer.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -15,7 +15,7 @@
 #define HEAD_MAX (1u << 20)
 #define READ_BYTES 65536
 
-static bool wire_fill(struct wire *w) {
+static bool peer_fill(struct peer *w) {
     if (!buf_reserve(&w->in, READ_BYTES))
         return false;
     ssize_t n;
@@ -23,7 +23,7 @@ static bool wire_fill(struct wire *w) {
         n = recv(w->fd, w->in.p + w->in.len, READ_BYTES, 0);
     while (n < 0 && errno == EINTR);
     if (n <= 0) {
-        w->end = WIRE_GONE;
+        w->end = PEER_GONE;
         return false;
     }
     w->in.len += (size_t)n;
@@ -39,7 +39,7 @@ static bool head_line(struct slice *rest, struct slice *ret) {
     return true;
 }
 
-static bool head_parse(struct slice head, struct wire_request *r) {
+static bool head_parse(struct slice head, struct peer_request *r) {
     struct slice line;
     if (!head_line(&head, &line))
         return false;
@@ -51,7 +51,7 @@ static bool head_parse(struct slice head, struct wire_request *r) {
     struct slice path = r->target;
     r->path = slice_split(&path, '?');
     size_t n = 0;
-    while (head_line(&head, &line) && line.n && n < WIRE_HEADERS) {
+    while (head_line(&head, &line) && line.n && n < PEER_HEADERS) {
         struct slice name = slice_split(&line, ':');
         r->list[n++] = (struct header){name, slice_trim(line)};
     }
@@ -62,9 +62,9 @@ static bool head_parse(struct slice head, struct wire_request *r) {
 }
 
 // Bytes until `wanted` of the buffer are there.
-static bool wire_need(struct wire *w, size_t wanted) {
+static bool peer_need(struct peer *w, size_t wanted) {
     while (w->in.len < wanted)
-        if (!wire_fill(w))
+        if (!peer_fill(w))
             return false;
     return true;
 }
@@ -83,15 +83,15 @@ static bool chunk_size(struct slice line, size_t *ret) {
 }
 
 // Chunked: decoded into the arena; w->taken moves behind it.
-static bool body_chunked(struct wire *w, struct arena *a, size_t at, struct slice *ret) {
+static bool body_chunked(struct peer *w, struct arena *a, size_t at, struct slice *ret) {
     struct buf out = BUF_INIT(256u << 20);
     bool ok = false;
     for (;;) {
         size_t eol, size;
         while ((eol = slice_search(slice_from(buf_slice(&w->in), at), SLICE("\r\n"))) == SIZE_MAX)
-            if (!wire_fill(w))
+            if (!peer_fill(w))
                 goto done;
-        if (!chunk_size(slice_of(w->in.p + at, eol), &size) || !wire_need(w, at + eol + 2 + size + 2))
+        if (!chunk_size(slice_of(w->in.p + at, eol), &size) || !peer_need(w, at + eol + 2 + size + 2))
             goto done;
         buf_append_mem(&out, w->in.p + at + eol + 2, size);
         at += eol + 2 + size + 2;
@@ -106,40 +106,40 @@ done:
     return ok;
 }
 
-static bool body_read(struct wire *w, struct arena *a, size_t head_bytes, struct wire_request *r) {
+static bool body_read(struct peer *w, struct arena *a, size_t head_bytes, struct peer_request *r) {
     struct slice expect = headers_get(&r->headers, "expect"), v = headers_get(&r->headers, "content-length");
     uint64_t n = 0;
-    if (expect.n && !wire_send(w, SLICE("HTTP/1.1 100 Continue\r\n\r\n")))
+    if (expect.n && !peer_send(w, SLICE("HTTP/1.1 100 Continue\r\n\r\n")))
         return false;
     if (slice_eq_nocase(headers_get(&r->headers, "transfer-encoding"), SLICE("chunked")))
         return body_chunked(w, a, head_bytes, &r->body);
     if (v.p && !slice_u64(v, &n))
         return false;
-    if (!wire_need(w, head_bytes + n))
+    if (!peer_need(w, head_bytes + n))
         return false;
     w->taken = head_bytes + n;
     r->body = slice_of(w->in.p + head_bytes, n);
     return true;
 }
 
-bool wire_read(struct wire *w, struct arena *a, struct wire_request *ret) {
+bool peer_read(struct peer *w, struct arena *a, struct peer_request *ret) {
     size_t end;
     w->order = NULL;
     while ((end = slice_search(buf_slice(&w->in), SLICE("\r\n\r\n"))) == SIZE_MAX)
-        if (w->in.len > HEAD_MAX || !wire_fill(w))
+        if (w->in.len > HEAD_MAX || !peer_fill(w))
             return false;
     if (w->drop_next)
         return false;
     // The buffer may move while the body comes: the head is parsed from a copy.
     struct slice head = arena_copy(a, slice_of(w->in.p, end + 4));
     if (!head.p || !head_parse(head, ret)) {
-        (void)wire_send(w, SLICE("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+        (void)peer_send(w, SLICE("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
         return false;
     }
     return body_read(w, a, end + 4, ret);
 }
 
-void wire_next(struct wire *w) {
+void peer_next(struct peer *w) {
     buf_consume(&w->in, w->taken);
     w->taken = 0;
     w->body_sent = 0;
@@ -147,7 +147,7 @@ void wire_next(struct wire *w) {
     w->chunked = false;
 }
 
-static bool send_all(struct wire *w, struct slice s) {
+static bool send_all(struct peer *w, struct slice s) {
     while (s.n) {
         ssize_t n = send(w->fd, s.p, s.n, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -158,7 +158,7 @@ static bool send_all(struct wire *w, struct slice s) {
             continue;
         }
         if (n < 0 && errno != EINTR) {
-            w->end = WIRE_GONE;
+            w->end = PEER_GONE;
             return false;
         }
         if (n > 0) {
@@ -169,8 +169,8 @@ static bool send_all(struct wire *w, struct slice s) {
     return true;
 }
 
-bool wire_send(struct wire *w, struct slice s) {
-    if (w->end != WIRE_OPEN)
+bool peer_send(struct peer *w, struct slice s) {
+    if (w->end != PEER_OPEN)
         return false;
     if (!w->order || w->order->split <= 0)
         return send_all(w, s);
@@ -185,19 +185,19 @@ bool wire_send(struct wire *w, struct slice s) {
     return true;
 }
 
-void wire_cut(struct wire *w) {
+void peer_cut(struct peer *w) {
     if (w->order && w->order->rst)
         (void)setsockopt(w->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
-    if (w->end == WIRE_OPEN)
-        w->end = WIRE_CUT;
+    if (w->end == PEER_OPEN)
+        w->end = PEER_CUT;
     if (w->order && w->order->half_close) {
         (void)shutdown(w->fd, SHUT_WR);
-        wire_wait_gone(w);
+        peer_wait_gone(w);
     }
 }
 
 // One piece of the body; with chunked coding one chunk. A cut inside it leaves the chunk broken.
-static bool body_piece(struct wire *w, struct slice s) {
+static bool body_piece(struct peer *w, struct slice s) {
     char size[24];
     int64_t limit = w->order->cut_after_bytes;
     bool cut = limit >= 0 && w->body_sent + s.n > (uint64_t)limit;
@@ -210,59 +210,59 @@ static bool body_piece(struct wire *w, struct slice s) {
     buf_append(&out, part);
     if (w->chunked && !cut)
         buf_append_str(&out, "\r\n");
-    bool ok = wire_send(w, buf_slice(&out));
+    bool ok = peer_send(w, buf_slice(&out));
     buf_done(&out);
     w->body_sent += part.n;
     if (cut)
-        wire_cut(w);
+        peer_cut(w);
     return ok && !cut;
 }
 
-bool wire_body(struct wire *w, struct slice s) {
+bool peer_body(struct peer *w, struct slice s) {
     size_t step = w->chunked && w->order->rechunk > 0 ? (size_t)w->order->rechunk : s.n;
     for (size_t at = 0; at < s.n; at += step)
         if (!body_piece(w, slice_first(slice_from(s, at), step)))
             return false;
-    return w->end == WIRE_OPEN;
+    return w->end == PEER_OPEN;
 }
 
-bool wire_event(struct wire *w, struct slice s) {
+bool peer_event(struct peer *w, struct slice s) {
     if (w->events == w->order->stall_after_events) {
-        wire_wait_gone(w);
+        peer_wait_gone(w);
         return false;
     }
     if (w->events == w->order->cut_after_events) {
-        wire_cut(w);
+        peer_cut(w);
         return false;
     }
     w->events++;
-    return wire_body(w, s);
+    return peer_body(w, s);
 }
 
 // True while the peer has not closed. Pipelined bytes don't count as closing.
-static bool peer_there(struct wire *w) {
+static bool peer_there(struct peer *w) {
     char c;
     ssize_t n = recv(w->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
 }
 
-bool wire_wait(struct wire *w, int64_t ms) {
+bool peer_wait(struct peer *w, int64_t ms) {
     uint64_t until = clock_mono_ms() + (uint64_t)(ms > 0 ? ms : 0);
-    while (w->end == WIRE_OPEN) {
+    while (w->end == PEER_OPEN) {
         uint64_t now = clock_mono_ms();
         if (now >= until)
             return true;
         struct pollfd p = {.fd = w->fd, .events = POLLRDHUP};
         int n = poll(&p, 1, (int)(until - now));
         if (n > 0 && ((p.revents & (POLLERR | POLLHUP | POLLRDHUP)) || !peer_there(w)))
-            w->end = WIRE_GONE;
+            w->end = PEER_GONE;
     }
     return false;
 }
 
-void wire_wait_gone(struct wire *w) {
-    enum wire_end before = w->end;
-    w->end = WIRE_OPEN;
-    (void)wire_wait(w, 600000);
-    w->end = before == WIRE_OPEN ? WIRE_GONE : before;
+void peer_wait_gone(struct peer *w) {
+    enum peer_end before = w->end;
+    w->end = PEER_OPEN;
+    (void)peer_wait(w, 600000);
+    w->end = before == PEER_OPEN ? PEER_GONE : before;
 }

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef SIM_WIRE_H
-#define SIM_WIRE_H
+#ifndef SIM_PEER_H
+#define SIM_PEER_H
 // One client's connection to the scripted provider: a thread, a blocking socket, and bytes exactly as ordered.
 #include "base/buf.h"
 #include "net/http.h"
 #include "sim/order.h"
 
-#define WIRE_HEADERS 100
+#define PEER_HEADERS 100
 
-struct wire_request {
+struct peer_request {
     struct slice method, target, path;
-    struct header list[WIRE_HEADERS];
+    struct header list[PEER_HEADERS];
     struct headers headers;
     struct slice body;
     bool keep_alive, http_1_0;
 };
 
-enum wire_end {
-    WIRE_OPEN,
-    WIRE_GONE, // the client closed
-    WIRE_CUT,  // we did, as ordered
+enum peer_end {
+    PEER_OPEN,
+    PEER_GONE, // the client closed
+    PEER_CUT,  // we did, as ordered
 };
 
-struct wire {
+struct peer {
     int fd;
     struct buf in;
     size_t taken; // bytes of `in` that the current request took
@@ -31,31 +31,31 @@ struct wire {
     int64_t events;
     bool chunked;
     bool drop_next; // the next request finds a closed door (stale keep-alive)
-    enum wire_end end;
-    struct wire_stats *stats;
+    enum peer_end end;
+    struct peer_stats *stats;
 };
 
 // Of all connections; relaxed atomics.
-struct wire_stats {
+struct peer_stats {
     _Atomic uint64_t bytes_sent, requests, connections;
     _Atomic int64_t open_connections, open_requests, blocked_writes;
 };
 
 // Waits for a whole request. False: the connection is over (closed, broken, or dropped as ordered).
-bool wire_read(struct wire *w, struct arena *a, struct wire_request *ret);
+bool peer_read(struct peer *w, struct arena *a, struct peer_request *ret);
 // Forgets the request's bytes; what is pipelined behind stays.
-void wire_next(struct wire *w);
+void peer_next(struct peer *w);
 // Raw bytes, in pieces as ordered. False: over.
-bool wire_send(struct wire *w, struct slice s);
+bool peer_send(struct peer *w, struct slice s);
 // Bytes of the body: chunked if so, counted, cut as ordered.
-bool wire_body(struct wire *w, struct slice s);
+bool peer_body(struct peer *w, struct slice s);
 // One event of a stream; counted, stalls or cuts as ordered.
-bool wire_event(struct wire *w, struct slice s);
+bool peer_event(struct peer *w, struct slice s);
 // Sleeps unless the client goes away. False: gone.
-bool wire_wait(struct wire *w, int64_t ms);
+bool peer_wait(struct peer *w, int64_t ms);
 // Until the client has closed, at most ten minutes.
-void wire_wait_gone(struct wire *w);
+void peer_wait_gone(struct peer *w);
 // Ends the connection as ordered: FIN or RST.
-void wire_cut(struct wire *w);
+void peer_cut(struct peer *w);
 
 #endif

@@ -121,6 +121,7 @@ struct config {
 };
 
 // path NULL: the defaults. Problems are all listed, a line each: "file:line:column: what was found; what was expected".
+// So are warnings ("file:line:column: warning: …"), also when the config is good: look at *problems either way.
 // ERR_NOT_FOUND (no such file), ERR_BAD_FIELD (problems), ERR_NO_MEMORY. Blocks on the disk.
 MUST_CHECK enum err config_load(const char *path, struct config **ret, struct buf *problems);
 // The same from text; name stands in the problems, relative files are looked for in base_dir.
@@ -128,6 +129,9 @@ MUST_CHECK enum err config_load_text(struct slice yaml, const char *name, const 
                                      struct buf *problems);
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); // any thread; NULL is allowed
+// Who knows the providers says so once, before the first load: name(i) is the i-th, NULL behind the last. Then unknown
+// ones are problems, and a route may point at a provider's name that config does not list (it may yet be discovered).
+void config_know_providers(const char *(*name)(size_t i));
 // docs/configuration.md from the table.
 void config_write_reference(struct buf *out);
 

@@ -1,46 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// YAML → struct config, by the schema table. libyaml makes the document with line and column of every node; this walks it
-// and lists every problem instead of stopping at the first. Runs on the main thread, blocks on key files, keeps nothing
-// outside the config's arena.
+// YAML nodes → struct config, by the schema table: each field's type says how its node is read and where the value goes.
+// Defaults go through the same functions, so that a default that does not parse is found by the first test. Every problem
+// is noted and the walk goes on; what could not be read keeps its default. All memory is the config's arena, but for
+// secrets, which never pass through it. Blocks on key files.
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <yaml.h>
 #include "base/fs.h"
 #include "base/limits.h"
-#include "base/mem.h"
-#include "config/schema.h"
+#include "config/parse.h"
 #include "config/values.h"
 
-#define DEPTH_MAX 12
-
-struct parse {
-    yaml_document_t *doc;
-    struct config *c;
-    const char *name, *base_dir;
-    struct buf *problems;
-    unsigned n_problems;
-    bool no_memory;
-};
-
-static void problem_at(struct parse *p, const yaml_node_t *n, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void problem_at(struct parse *p, const yaml_node_t *n, const char *fmt, ...) {
-    char text[512];
-    va_list args;
-    va_start(args, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    p->n_problems++;
-    buf_printf(p->problems, "%s:%zu:%zu: %s\n", p->name, n->start_mark.line + 1, n->start_mark.column + 1, text);
-}
-
-static struct slice scalar_of(const yaml_node_t *n) {
-    return slice_of((const char *)n->data.scalar.value, n->data.scalar.length);
-}
+#define TEXT_BYTES_MAX 65536 // of one value with its variables put in
 
 static const char *kind_of(const yaml_node_t *n) {
     return n->type == YAML_SCALAR_NODE ? "a value" : n->type == YAML_SEQUENCE_NODE ? "a list" : "a map";
@@ -48,10 +19,30 @@ static const char *kind_of(const yaml_node_t *n) {
 
 // ---- ${VARIABLE}
 
+static bool variable_name_ok(struct slice name) {
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && !(i > 0 && c >= '0' && c <= '9'))
+            return false;
+    }
+    return name.n > 0 && name.n < 256;
+}
+
+static bool text_put(struct parse *p, const yaml_node_t *n, struct slice s, struct buf *out) {
+    if (s.n > out->max - out->len) {
+        problem_at(p, n, "is longer than %u bytes", (unsigned)out->max);
+        return false;
+    }
+    buf_append(out, s);
+    p->no_memory |= out->failed;
+    return !out->failed;
+}
+
 static bool variable_put(struct parse *p, const yaml_node_t *n, struct slice name, struct buf *out) {
     char text[256];
-    if (name.n == 0 || name.n >= sizeof text) {
-        problem_at(p, n, "'${%.*s}' is no variable's name", SLICE_FMT(slice_first(name, 64)));
+    if (!variable_name_ok(name)) {
+        problem_at(p, n, "'${%.*s}' is no variable's name", SLICE_FMT(shown(name)));
         return false;
     }
     memcpy(text, name.p, name.n);
@@ -61,16 +52,15 @@ static bool variable_put(struct parse *p, const yaml_node_t *n, struct slice nam
         problem_at(p, n, "the environment variable %s is not set; set it, or use a file", text);
         return false;
     }
-    buf_append_str(out, value);
-    return true;
+    return text_put(p, n, slice_str(value), out);
 }
 
-// The scalar with its variables put in; into *out. False: a problem was noted.
-static bool expand(struct parse *p, const yaml_node_t *n, struct buf *out) {
-    struct slice s = scalar_of(n);
+static bool variables_put(struct parse *p, const yaml_node_t *n, struct buf *out) {
+    struct slice s = node_text(n);
     while (s.n) {
         size_t at = slice_search(s, SLICE("${"));
-        buf_append(out, slice_first(s, at == SIZE_MAX ? s.n : at));
+        if (!text_put(p, n, slice_first(s, at), out))
+            return false;
         if (at == SIZE_MAX)
             break;
         struct slice rest = slice_from(s, at + 2);
@@ -83,35 +73,61 @@ static bool expand(struct parse *p, const yaml_node_t *n, struct buf *out) {
             return false;
         s = slice_from(rest, close + 1);
     }
-    return !out->failed;
+    return true;
+}
+
+// The scalar with its variables put in, appended to *out. False: a problem was noted.
+static bool expand(struct parse *p, const yaml_node_t *n, struct buf *out) {
+    if (n->type != YAML_SCALAR_NODE) {
+        problem_at(p, n, "expected a value, found %s", kind_of(n));
+        return false;
+    }
+    if (!variables_put(p, n, out))
+        return false;
+    if (slice_find(buf_slice(out), 0) == SIZE_MAX)
+        return true;
+    problem_at(p, n, "holds a NUL byte");
+    return false;
 }
 
 static const char *string_of(struct parse *p, const yaml_node_t *n) {
-    struct buf text = BUF_INIT(65536);
+    struct buf text = BUF_INIT(TEXT_BYTES_MAX);
     char *copy = NULL;
-    if (n->type != YAML_SCALAR_NODE)
-        problem_at(p, n, "expected a value, found %s", kind_of(n));
-    else if (expand(p, n, &text) && !(copy = arena_cstr(&p->c->arena, buf_slice(&text))))
+    if (expand(p, n, &text) && !(copy = arena_cstr(&p->c->arena, buf_slice(&text))))
         p->no_memory = true;
     buf_done(&text);
     return copy;
 }
 
+// ---- paths: ~/ is home, relative ones are looked for beside the config
+
+static const char *path_of(struct parse *p, const yaml_node_t *n) {
+    const char *path = string_of(p, n), *home = getenv("HOME");
+    if (!path || path[0] == '/' || path[0] == 0)
+        return path;
+    if (strncmp(path, "~/", 2) == 0 && home)
+        path = arena_printf(&p->c->arena, "%s%s", home, path + 1);
+    else
+        path = arena_printf(&p->c->arena, "%s/%s", p->base_dir, path);
+    p->no_memory |= !path;
+    return path;
+}
+
 // ---- scalars
 
-static bool name_is_one_of(struct parse *p, const yaml_node_t *n, const char *const *names, int *ret) {
-    struct slice s = scalar_of(n);
-    struct buf list = BUF_INIT(512);
-    for (int i = 0; names[i]; i++) {
-        if (slice_is(s, names[i])) {
+static bool name_is_one_of(struct parse *p, const yaml_node_t *n, const struct field *f, int *ret) {
+    struct slice s = node_text(n);
+    char list[256] = "";
+    size_t len = 0;
+    for (int i = 0; f->names[i]; i++) {
+        if (slice_is(s, f->names[i])) {
             *ret = i;
-            buf_done(&list);
             return true;
         }
-        buf_printf(&list, "%s%s", i ? ", " : "", names[i]);
+        if (len < sizeof list)
+            len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i ? ", " : "", f->names[i]);
     }
-    problem_at(p, n, "found '%.*s'; expected one of: %s", SLICE_FMT(slice_first(s, 64)), buf_cstr(&list));
-    buf_done(&list);
+    problem_at(p, n, "%s: found '%.*s'; expected one of: %s", f->key, SLICE_FMT(shown(s)), list);
     return false;
 }
 
@@ -141,72 +157,133 @@ static bool number_read(const struct field *f, struct slice s, int64_t *ret, con
 }
 
 static void number_set(struct parse *p, const yaml_node_t *n, const struct field *f, int64_t *at) {
-    struct slice s = scalar_of(n);
+    struct slice s = node_text(n);
     const char *expected;
+    char low[32], high[32];
     int64_t v;
     if (!number_read(f, s, &v, &expected)) {
-        problem_at(p, n, "%s: found '%.*s'; expected %s", f->key, SLICE_FMT(slice_first(s, 64)), expected);
+        problem_at(p, n, "%s: found '%.*s'; expected %s", f->key, SLICE_FMT(shown(s)), expected);
         return;
     }
     if (f->type == FIELD_SECONDS)
         v /= 1000;
-    bool bounded = f->max != 0;
-    if (bounded && (v < f->min || v > f->max)) {
-        problem_at(p, n, "%s: '%.*s' is out of bounds", f->key, SLICE_FMT(slice_first(s, 64)));
+    if (f->max != 0 && (v < f->min || v > f->max)) {
+        problem_at(p, n, "%s: '%.*s' is out of bounds; expected %s to %s", f->key, SLICE_FMT(shown(s)),
+                   field_number_text(f, f->min, low), field_number_text(f, f->max, high));
         return;
     }
     *at = v;
 }
 
+static void bool_set(struct parse *p, const yaml_node_t *n, const struct field *f, char *at) {
+    bool yes = false;
+    if (!value_bool(node_text(n), &yes))
+        return problem_at(p, n, "%s: found '%.*s'; expected true or false", f->key, SLICE_FMT(shown(node_text(n))));
+    if (f->type == FIELD_BOOL)
+        *(bool *)(void *)at = yes;
+    else
+        *(int *)(void *)at = yes;
+}
+
+static void string_set(struct parse *p, const yaml_node_t *n, const struct field *f, const char **at) {
+    int index = 0;
+    if (f->names && !name_is_one_of(p, n, f, &index))
+        return;
+    const char *s = f->type == FIELD_PATH ? path_of(p, n) : string_of(p, n);
+    if (s && !s[0])
+        return problem_at(p, n, "%s: is empty", f->key);
+    if (s)
+        *at = s;
+}
+
+// ---- secrets
+
+// Into a header of its own it goes, so it must be one line. Said without showing it.
+static void secret_check(struct parse *p, const yaml_node_t *n, const struct field *f, const struct secret *s) {
+    struct slice v = secret_reveal(s);
+    if (v.n == 0)
+        return problem_at(p, n, "%s: is empty", f->key);
+    for (size_t i = 0; i < v.n; i++)
+        if ((unsigned char)v.p[i] <= 0x20 || v.p[i] == 0x7f)
+            return problem_at(p, n, "%s: holds a blank or a control character; a key is one word", f->key);
+}
+
 static void secret_read(struct parse *p, const yaml_node_t *n, const struct field *f, struct secret *at) {
-    struct buf text = BUF_INIT(65536);
-    if (expand(p, n, &text)) {
-        if (slice_trim(buf_slice(&text)).n == 0)
-            problem_at(p, n, "%s: is empty", f->key);
-        else if (!secret_set(at, slice_trim(buf_slice(&text))))
-            p->no_memory = true;
-    }
+    struct buf text = BUF_INIT(TEXT_BYTES_MAX);
+    bool ok = buf_reserve(&text, 1024) && expand(p, n, &text); // room first: growing leaves copies behind
+    p->no_memory |= text.cap == 0;
+    if (ok && !secret_set(at, slice_trim(buf_slice(&text))))
+        p->no_memory = true;
+    else if (ok)
+        secret_check(p, n, f, at);
     if (text.p)
         wipe(text.p, text.cap);
     buf_done(&text);
 }
 
 static void secret_file_read(struct parse *p, const yaml_node_t *n, const struct field *f, struct secret *at) {
-    const char *path = string_of(p, n);
-    char full[PATH_MAX];
+    struct stat st;
+    const char *path = path_of(p, n);
     if (!path)
         return;
-    int len = snprintf(full, sizeof full, "%s%s%s", path[0] == '/' ? "" : p->base_dir, path[0] == '/' ? "" : "/", path);
-    if (len < 0 || (size_t)len >= sizeof full)
-        return problem_at(p, n, "%s: the path is too long", f->key);
-    if (!secret_from_file(at, full))
-        return problem_at(p, n, "%s: %s: %s", f->key, full, strerror(errno));
-    if (secret_is_empty(at))
-        problem_at(p, n, "%s: %s is empty", f->key, full);
+    if (!secret_from_file(at, path))
+        return problem_at(p, n, "%s: %s: %s", f->key, path, strerror(errno));
+    secret_check(p, n, f, at);
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077))
+        warning_at(p, n, "%s: others than the owner may open %s (mode %03o); chmod 600 it", f->key, path,
+                   (unsigned)(st.st_mode & 0777));
 }
 
-// ---- structures
+static void secret_set_once(struct parse *p, const yaml_node_t *n, const struct field *f, struct secret *at) {
+    if (!secret_is_empty(at))
+        return problem_at(p, n, "%s: the key is given twice, as itself and as a file; keep one", f->key);
+    if (f->type == FIELD_SECRET)
+        secret_read(p, n, f, at);
+    else
+        secret_file_read(p, n, f, at);
+}
 
-static void object_read(struct parse *p, const yaml_node_t *n, const struct schema *s, char *at, int depth);
-static void object_init(struct parse *p, const struct schema *s, char *at);
+// ---- lists and maps
+
+// How many items a list or map has; false with a problem when it is something else, or has too many.
+static bool items_count(struct parse *p, const yaml_node_t *n, const struct field *f, yaml_node_type_t type,
+                        size_t *ret) {
+    if (n->type != type) {
+        const char *expected = type == YAML_SEQUENCE_NODE ? "a list" : "a map";
+        problem_at(p, n, "%s: expected %s, found %s", f->key, expected, kind_of(n));
+        return false;
+    }
+    if (type == YAML_SEQUENCE_NODE)
+        *ret = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+    else
+        *ret = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
+    if (*ret <= LIMIT_CONFIG_ITEMS)
+        return true;
+    problem_at(p, n, "%s: has %zu items; at most %u are read", f->key, *ret, LIMIT_CONFIG_ITEMS);
+    return false;
+}
 
 static void strings_read(struct parse *p, const yaml_node_t *n, const struct field *f, char *at) {
     size_t count = 1;
-    const yaml_node_item_t *items = NULL;
-    if (n->type == YAML_SEQUENCE_NODE) {
-        items = n->data.sequence.items.start;
-        count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
-    }
-    const char **v = arena_array(&p->c->arena, count + 1, sizeof *v);
-    if (!v) {
-        p->no_memory = true;
+    bool list = n->type == YAML_SEQUENCE_NODE;
+    if (list && !items_count(p, n, f, YAML_SEQUENCE_NODE, &count))
         return;
+    if (count == 0 && f->min > 0)
+        return problem_at(p, n, "%s: is empty; expected one or more", f->key);
+    const char **v = arena_array(&p->c->arena, count + 1, sizeof *v);
+    bool whole = v;
+    p->no_memory |= !v;
+    for (size_t i = 0; v && i < count; i++) {
+        const yaml_node_t *item = list ? node_item(p, n, i) : n;
+        v[i] = string_of(p, item);
+        if (v[i] && (node_is_null(item) || (!v[i][0] && f->min > 0))) {
+            problem_at(p, item, "%s: an item is empty", f->key);
+            v[i] = NULL;
+        }
+        whole &= v[i] != NULL;
     }
-    for (size_t i = 0; i < count; i++) {
-        v[i] = string_of(p, items ? yaml_document_get_node(p->doc, items[i]) : n);
-        if (!v[i])
-            return;
-    }
+    if (!whole)
+        return;
     *(const char ***)(void *)(at + f->offset) = v;
     *(size_t *)(void *)(at + f->count_offset) = count;
 }
@@ -226,91 +303,97 @@ static char *array_new(struct parse *p, const struct field *f, char *at, size_t 
 }
 
 static void list_read(struct parse *p, const yaml_node_t *n, const struct field *f, char *at, int depth) {
-    if (n->type != YAML_SEQUENCE_NODE)
-        return problem_at(p, n, "%s: expected a list, found %s", f->key, kind_of(n));
-    const yaml_node_item_t *items = n->data.sequence.items.start;
-    size_t count = (size_t)(n->data.sequence.items.top - items);
+    size_t count;
+    if (!items_count(p, n, f, YAML_SEQUENCE_NODE, &count))
+        return;
     char *v = array_new(p, f, at, count);
     for (size_t i = 0; v && i < count; i++)
-        object_read(p, yaml_document_get_node(p->doc, items[i]), f->sub, v + i * f->sub->size, depth + 1);
+        object_read(p, node_item(p, n, i), f->sub, v + i * f->sub->size, depth + 1);
 }
 
 static void map_read(struct parse *p, const yaml_node_t *n, const struct field *f, char *at, int depth) {
-    if (n->type != YAML_MAPPING_NODE)
-        return problem_at(p, n, "%s: expected a map, found %s", f->key, kind_of(n));
-    const yaml_node_pair_t *pairs = n->data.mapping.pairs.start;
-    size_t count = (size_t)(n->data.mapping.pairs.top - pairs);
+    size_t count;
+    if (!items_count(p, n, f, YAML_MAPPING_NODE, &count))
+        return;
     char *v = array_new(p, f, at, count);
     for (size_t i = 0; v && i < count; i++) {
         char *one = v + i * f->sub->size;
-        *(const char **)(void *)(one + f->sub->fields[0].offset) =
-            string_of(p, yaml_document_get_node(p->doc, pairs[i].key));
-        object_read(p, yaml_document_get_node(p->doc, pairs[i].value), f->sub, one, depth + 1);
+        const yaml_node_t *key = yaml_document_get_node(p->doc, n->data.mapping.pairs.start[i].key);
+        string_set(p, key, &f->sub->fields[0], (const char **)(void *)(one + f->sub->fields[0].offset));
+        object_read(p, node_item(p, n, i), f->sub, one, depth + 1);
     }
 }
 
+// RFC 9110: a token; what curl and we write ourselves stays ours.
+static bool header_ok(const struct config_header *h) {
+    static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
+    static const char *const ours[] = {"host", "content-length", "transfer-encoding", "connection"};
+    if (!h->name[0] || strspn(h->name, token) != strlen(h->name))
+        return false;
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        if (slice_eq_nocase(slice_str(h->name), slice_str(ours[i])))
+            return false;
+    for (const char *v = h->value; *v; v++)
+        if (((unsigned char)*v < 0x20 && *v != '\t') || *v == 0x7f)
+            return false;
+    return true;
+}
+
 static void headers_read(struct parse *p, const yaml_node_t *n, const struct field *f, char *at) {
-    if (n->type != YAML_MAPPING_NODE)
-        return problem_at(p, n, "%s: expected a map, found %s", f->key, kind_of(n));
-    const yaml_node_pair_t *pairs = n->data.mapping.pairs.start;
-    size_t count = (size_t)(n->data.mapping.pairs.top - pairs);
-    struct config_header *v = arena_array(&p->c->arena, count + 1, sizeof *v);
-    if (!v) {
-        p->no_memory = true;
+    size_t count;
+    if (!items_count(p, n, f, YAML_MAPPING_NODE, &count))
         return;
+    struct config_header *v = arena_array(&p->c->arena, count + 1, sizeof *v);
+    bool whole = v;
+    p->no_memory |= !v;
+    for (size_t i = 0; v && i < count; i++) {
+        const yaml_node_t *key = yaml_document_get_node(p->doc, n->data.mapping.pairs.start[i].key);
+        v[i].name = string_of(p, key);
+        v[i].value = string_of(p, node_item(p, n, i));
+        if (v[i].name && v[i].value && !header_ok(&v[i]))
+            problem_at(p, key, "%s: '%.*s' is no header that may be set here", f->key,
+                       SLICE_FMT(shown(slice_str(v[i].name))));
+        whole &= v[i].name && v[i].value;
     }
-    for (size_t i = 0; i < count; i++) {
-        v[i].name = string_of(p, yaml_document_get_node(p->doc, pairs[i].key));
-        v[i].value = string_of(p, yaml_document_get_node(p->doc, pairs[i].value));
-        if (!v[i].name || !v[i].value)
-            return;
-        if (strpbrk(v[i].name, "\r\n: ") || strpbrk(v[i].value, "\r\n"))
-            return problem_at(p, n, "%s: '%s' is no header", f->key, v[i].name);
-    }
+    if (!whole)
+        return;
     *(struct config_header **)(void *)(at + f->offset) = v;
     *(size_t *)(void *)(at + f->count_offset) = count;
 }
 
-// ---- privacy: label → zone → condition
+// ---- privacy: a row of the matrix, zone → condition
 
-static void matrix_cell(struct parse *p, const yaml_node_t *n, enum condition *cell) {
-    struct slice s = n->type == YAML_SCALAR_NODE ? scalar_of(n) : SLICE_NONE;
+static bool condition_read(struct parse *p, const yaml_node_t *n, const struct field *f, enum condition *ret) {
     bool yes;
-    if (slice_is(s, "pseudonymise"))
-        *cell = COND_PSEUDONYMISED;
-    else if (condition_parse(s, cell))
-        return;
-    else if (value_bool(s, &yes))
-        *cell = yes ? COND_YES : COND_NO;
-    else
-        problem_at(p, n, "privacy: expected yes, no, pseudonymised or no_retention");
-}
-
-static void matrix_row(struct parse *p, const yaml_node_t *n, enum condition row[ZONE_COUNT]) {
-    if (n->type == YAML_SCALAR_NODE)
-        return matrix_cell(p, n, &row[ZONE_CLOUD]);
-    if (n->type != YAML_MAPPING_NODE)
-        return problem_at(p, n, "privacy: expected a map of zones or a condition");
-    for (const yaml_node_pair_t *pair = n->data.mapping.pairs.start; pair < n->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = yaml_document_get_node(p->doc, pair->key);
-        enum zone z;
-        if (key->type != YAML_SCALAR_NODE || !zone_parse(scalar_of(key), &z))
-            problem_at(p, key, "privacy: expected a zone: device, edge, sealed, cloud");
-        else
-            matrix_cell(p, yaml_document_get_node(p->doc, pair->value), &row[z]);
+    if (slice_is(node_text(n), "pseudonymise"))
+        *ret = COND_PSEUDONYMISED;
+    else if (n->type == YAML_SCALAR_NODE && value_bool(node_text(n), &yes))
+        *ret = yes ? COND_YES : COND_NO;
+    else if (n->type != YAML_SCALAR_NODE || !condition_parse(node_text(n), ret)) {
+        problem_at(p, n, "%s: expected yes, no, pseudonymised or no_retention", f->key);
+        return false;
     }
+    return true;
 }
 
-static void matrix_read(struct parse *p, const yaml_node_t *n) {
-    if (n->type != YAML_MAPPING_NODE)
-        return problem_at(p, n, "privacy: expected a map of labels");
-    for (const yaml_node_pair_t *pair = n->data.mapping.pairs.start; pair < n->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = yaml_document_get_node(p->doc, pair->key);
-        enum label l;
-        if (key->type != YAML_SCALAR_NODE || !label_parse(scalar_of(key), &l))
-            problem_at(p, key, "privacy: expected a label: public, internal, personal, secret");
-        else
-            matrix_row(p, yaml_document_get_node(p->doc, pair->value), p->c->matrix[l]);
+static void reach_read(struct parse *p, const yaml_node_t *n, const struct field *f, enum condition row[ZONE_COUNT]) {
+    enum condition c;
+    enum zone z;
+    if (n->type == YAML_SCALAR_NODE && condition_read(p, n, f, &c)) {
+        if (c > row[ZONE_CLOUD])
+            return problem_at(p, n, "%s: this loosens the default; write it out: %s: {cloud: %s}", f->key, f->key,
+                              condition_name(c));
+        row[ZONE_CLOUD] = c;
+    }
+    if (n->type == YAML_SEQUENCE_NODE)
+        return problem_at(p, n, "%s: expected a condition or a map of zones, found a list", f->key);
+    for (size_t i = 0; n->type == YAML_MAPPING_NODE && node_item(p, n, i); i++) {
+        const yaml_node_t *key = yaml_document_get_node(p->doc, n->data.mapping.pairs.start[i].key);
+        if (!zone_parse(node_text(key), &z))
+            problem_at(p, key, "%s: found '%.*s'; expected a zone: device, edge, sealed, cloud", f->key,
+                       SLICE_FMT(shown(node_text(key))));
+        else if (condition_read(p, node_item(p, n, i), f, &c))
+            row[z] = c;
     }
 }
 
@@ -318,32 +401,22 @@ static void matrix_read(struct parse *p, const yaml_node_t *n) {
 
 static void scalar_set(struct parse *p, const yaml_node_t *n, const struct field *f, char *at) {
     int index = 0;
-    bool yes = false;
     if (n->type != YAML_SCALAR_NODE)
         return problem_at(p, n, "%s: expected a value, found %s", f->key, kind_of(n));
     switch ((int)f->type) {
     case FIELD_STRING:
-        if (f->names && !name_is_one_of(p, n, f->names, &index))
-            return;
-        *(const char **)(void *)at = string_of(p, n);
-        return;
+    case FIELD_PATH:
+        return string_set(p, n, f, (const char **)(void *)at);
     case FIELD_BOOL:
     case FIELD_TRISTATE:
-        if (!value_bool(scalar_of(n), &yes))
-            return problem_at(p, n, "%s: expected true or false", f->key);
-        if (f->type == FIELD_BOOL)
-            *(bool *)(void *)at = yes;
-        else
-            *(int *)(void *)at = yes;
-        return;
+        return bool_set(p, n, f, at);
     case FIELD_ENUM:
-        if (name_is_one_of(p, n, f->names, &index))
+        if (name_is_one_of(p, n, f, &index))
             *(int *)(void *)at = index;
         return;
     case FIELD_SECRET:
-        return secret_read(p, n, f, (struct secret *)(void *)at);
     case FIELD_SECRET_FILE:
-        return secret_file_read(p, n, f, (struct secret *)(void *)at);
+        return secret_set_once(p, n, f, (struct secret *)(void *)at);
     default:
         number_set(p, n, f, (int64_t *)(void *)at);
     }
@@ -363,8 +436,8 @@ static void field_read(struct parse *p, const yaml_node_t *n, const struct field
         return strings_read(p, n, f, at);
     case FIELD_HEADERS:
         return headers_read(p, n, f, at);
-    case FIELD_MATRIX:
-        return matrix_read(p, n);
+    case FIELD_REACH:
+        return reach_read(p, n, f, (enum condition *)(void *)(at + f->offset));
     default:
         scalar_set(p, n, f, at + f->offset);
     }
@@ -374,17 +447,17 @@ static const struct field *field_named(const struct schema *s, struct slice key,
     unsigned least = 4;
     *ret_near = NULL;
     for (const struct field *f = s->fields; f->key; f++) {
-        unsigned d = slice_distance(slice_str(f->key), key);
+        unsigned d = f->from_key ? least : slice_distance(slice_str(f->key), key);
         if (d == 0)
             return f;
-        if (d < least)
+        if (d < least && d * 2 <= key.n) // further away is another word
             least = d, *ret_near = f;
     }
     return NULL;
 }
 
 static void unknown_key(struct parse *p, const yaml_node_t *key, const struct schema *s, const struct field *near) {
-    struct slice name = key->type == YAML_SCALAR_NODE ? slice_first(scalar_of(key), 64) : SLICE("?");
+    struct slice name = key->type == YAML_SCALAR_NODE ? shown(node_text(key)) : SLICE("?");
     if (near)
         problem_at(p, key, "unknown key '%.*s' in %s; did you mean '%s'?", SLICE_FMT(name), s->name, near->key);
     else
@@ -392,12 +465,12 @@ static void unknown_key(struct parse *p, const yaml_node_t *key, const struct sc
 }
 
 static void pairs_read(struct parse *p, const yaml_node_t *n, const struct schema *s, char *at, int depth) {
-    uint64_t seen = 0;
-    for (const yaml_node_pair_t *pair = n->data.mapping.pairs.start; pair < n->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = yaml_document_get_node(p->doc, pair->key);
+    uint64_t seen = 0, given = 0;
+    for (size_t i = 0; node_item(p, n, i); i++) {
+        const yaml_node_t *key = yaml_document_get_node(p->doc, n->data.mapping.pairs.start[i].key);
         const struct field *near = NULL, *f = NULL;
         if (key->type == YAML_SCALAR_NODE)
-            f = field_named(s, scalar_of(key), &near);
+            f = field_named(s, node_text(key), &near);
         if (!f) {
             unknown_key(p, key, s, near);
             continue;
@@ -405,23 +478,26 @@ static void pairs_read(struct parse *p, const yaml_node_t *n, const struct schem
         uint64_t bit = 1ull << (f - s->fields);
         if (seen & bit)
             problem_at(p, key, "'%s' is given twice", f->key);
+        if ((seen & bit) == 0 && !node_is_null(node_item(p, n, i))) {
+            field_read(p, node_item(p, n, i), f, at, depth);
+            given |= bit;
+        }
         seen |= bit;
-        field_read(p, yaml_document_get_node(p->doc, pair->value), f, at, depth);
     }
     for (const struct field *f = s->fields; f->key; f++)
-        if (f->required && !(seen & 1ull << (f - s->fields)))
+        if (f->required && !(given & 1ull << (f - s->fields)))
             problem_at(p, n, "%s: '%s' is missing", s->name, f->key);
 }
 
-static void object_read(struct parse *p, const yaml_node_t *n, const struct schema *s, char *at, int depth) {
+void object_read(struct parse *p, const yaml_node_t *n, const struct schema *s, char *at, int depth) {
     const struct field *near;
-    if (depth > DEPTH_MAX)
+    if (depth > CONFIG_DEPTH_MAX)
         return problem_at(p, n, "nested too deeply");
     if (n->type == YAML_MAPPING_NODE)
         return pairs_read(p, n, s, at, depth);
-    if (s->scalar && n->type != YAML_MAPPING_NODE)
+    if (s->scalar && !node_is_null(n))
         return field_read(p, n, field_named(s, slice_str(s->scalar), &near), at, depth);
-    problem_at(p, n, "%s: expected a map, found %s", s->name, kind_of(n));
+    problem_at(p, n, "%s: expected a map, found %s", s->name, node_is_null(n) ? "nothing" : kind_of(n));
 }
 
 // ---- defaults
@@ -444,185 +520,7 @@ static void field_init(struct parse *p, const struct field *f, char *at) {
         scalar_set(p, &node, f, at + f->offset);
 }
 
-static void object_init(struct parse *p, const struct schema *s, char *at) {
+void object_init(struct parse *p, const struct schema *s, char *at) {
     for (const struct field *f = s->fields; f->key; f++)
         field_init(p, f, at);
-}
-
-// ---- what one field can't tell
-
-static const yaml_node_t *node_of_list(struct parse *p, const char *key, size_t i) {
-    yaml_node_t *root = yaml_document_get_root_node(p->doc);
-    for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
-        if (!slice_is(scalar_of(yaml_document_get_node(p->doc, pair->key)), key))
-            continue;
-        const yaml_node_t *v = yaml_document_get_node(p->doc, pair->value);
-        if (v->type == YAML_SEQUENCE_NODE)
-            return yaml_document_get_node(p->doc, v->data.sequence.items.start[i]);
-        if (v->type == YAML_MAPPING_NODE)
-            return yaml_document_get_node(p->doc, v->data.mapping.pairs.start[i].value);
-    }
-    return root;
-}
-
-static bool name_ok(const char *name) {
-    return name[0] && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(name);
-}
-
-static void endpoints_check(struct parse *p) {
-    for (size_t i = 0; i < p->c->n_endpoints; i++) {
-        struct config_endpoint *e = &p->c->endpoints[i];
-        const yaml_node_t *n = node_of_list(p, "endpoints", i);
-        e->line = (unsigned)n->start_mark.line + 1;
-        if (!e->name)
-            continue;
-        if (!name_ok(e->name))
-            problem_at(p, n, "endpoint name '%s': only letters, digits, . _ -", e->name);
-        if (strcmp(e->name, "local") == 0)
-            problem_at(p, n, "'local' is the engine's own name");
-        for (size_t j = 0; j < i; j++)
-            if (p->c->endpoints[j].name && strcmp(p->c->endpoints[j].name, e->name) == 0)
-                problem_at(p, n, "a second endpoint named '%s'", e->name);
-        if (e->url && strncmp(e->url, "http://", 7) != 0 && strncmp(e->url, "https://", 8) != 0)
-            problem_at(p, n, "endpoint '%s': url must begin with http:// or https://", e->name);
-    }
-}
-
-static bool endpoint_exists(const struct config *c, struct slice name) {
-    if (slice_is(name, "local"))
-        return true;
-    for (size_t i = 0; i < c->n_endpoints; i++)
-        if (c->endpoints[i].name && slice_is(name, c->endpoints[i].name))
-            return true;
-    return false;
-}
-
-static void routes_check(struct parse *p) {
-    for (size_t i = 0; i < p->c->n_routes; i++) {
-        const struct config_route *r = &p->c->routes[i];
-        const yaml_node_t *n = node_of_list(p, "routes", i);
-        for (size_t j = 0; j < r->n_targets; j++) {
-            struct slice name = slice_str(r->targets[j]);
-            size_t slash = slice_find(name, '/');
-            if (slash != SIZE_MAX && !endpoint_exists(p->c, slice_first(name, slash)))
-                problem_at(p, n, "route '%s': no endpoint is named '%.*s' (in '%s')", r->name, (int)slash, name.p,
-                           r->targets[j]);
-        }
-    }
-}
-
-static void keys_check(struct parse *p) {
-    for (size_t i = 0; i < p->c->n_keys; i++) {
-        const struct config_key *k = &p->c->keys[i];
-        const yaml_node_t *n = node_of_list(p, "keys", i);
-        if (secret_is_empty(&k->secret) && p->n_problems == 0)
-            problem_at(p, n, "key '%s': needs secret or secret_file", k->name);
-        for (size_t j = 0; j < i; j++)
-            if (k->name && p->c->keys[j].name && strcmp(p->c->keys[j].name, k->name) == 0)
-                problem_at(p, n, "a second key named '%s'", k->name);
-    }
-}
-
-static void matrix_default(struct config *c) {
-    memcpy(c->matrix, reach_default_matrix, sizeof c->matrix);
-}
-
-static enum err document_read(struct parse *p) {
-    yaml_node_t *root = yaml_document_get_root_node(p->doc);
-    if (!root || (root->type == YAML_SCALAR_NODE && root->data.scalar.length == 0))
-        return ERR_OK; // an empty file
-    object_read(p, root, &schema_root, (char *)p->c, 0);
-    if (root->type == YAML_MAPPING_NODE) {
-        endpoints_check(p);
-        routes_check(p);
-        keys_check(p);
-    }
-    return ERR_OK;
-}
-
-static void yaml_problem(struct parse *p, const yaml_parser_t *y) {
-    p->n_problems++;
-    buf_printf(p->problems, "%s:%zu:%zu: not valid YAML: %s\n", p->name, y->problem_mark.line + 1,
-               y->problem_mark.column + 1, y->problem ? y->problem : "unreadable");
-}
-
-static enum err text_read(struct parse *p, struct slice yaml) {
-    yaml_parser_t y;
-    yaml_document_t doc;
-    if (!yaml_parser_initialize(&y))
-        return ERR_NO_MEMORY;
-    yaml_parser_set_input_string(&y, (const unsigned char *)yaml.p, yaml.n);
-    if (yaml_parser_load(&y, &doc)) {
-        p->doc = &doc;
-        (void)document_read(p);
-        yaml_document_delete(&doc);
-    } else {
-        yaml_problem(p, &y);
-    }
-    yaml_parser_delete(&y);
-    if (p->no_memory)
-        return ERR_NO_MEMORY;
-    return p->n_problems ? ERR_BAD_FIELD : ERR_OK;
-}
-
-enum err config_load_text(struct slice yaml, const char *name, const char *base_dir, struct config **ret,
-                          struct buf *problems) {
-    struct config *c = mem_zalloc(sizeof *c);
-    if (!c)
-        return ERR_NO_MEMORY;
-    atomic_init(&c->refs, 1);
-    arena_init(&c->arena, 64u << 20, 0);
-    matrix_default(c);
-    struct parse p = {.c = c, .name = name, .base_dir = base_dir, .problems = problems};
-    object_init(&p, &schema_root, (char *)c);
-    enum err e = p.no_memory ? ERR_NO_MEMORY : ERR_OK;
-    if (!e && yaml.n)
-        e = text_read(&p, yaml);
-    if (e) {
-        config_unref(c);
-        return e;
-    }
-    *ret = c;
-    return ERR_OK;
-}
-
-static void dir_of_path(const char *path, char dir[PATH_MAX]) {
-    const char *slash = strrchr(path, '/');
-    (void)snprintf(dir, PATH_MAX, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-    if (slash == path)
-        (void)snprintf(dir, PATH_MAX, "/");
-}
-
-enum err config_load(const char *path, struct config **ret, struct buf *problems) {
-    char dir[PATH_MAX] = ".";
-    struct buf text = BUF_INIT(LIMIT_CONFIG_BYTES);
-    enum err e = ERR_OK;
-    if (path) {
-        dir_of_path(path, dir);
-        e = fs_read_file(path, LIMIT_CONFIG_BYTES - 1, &text);
-        if (e)
-            buf_printf(problems, "%s:1:1: %s\n", path, e == ERR_TOO_LARGE ? "the file is too large" : strerror(errno));
-    }
-    if (!e)
-        e = config_load_text(buf_slice(&text), path ? path : "defaults", dir, ret, problems);
-    if (text.p)
-        wipe(text.p, text.cap);
-    buf_done(&text);
-    return e;
-}
-
-struct config *config_ref(struct config *c) {
-    atomic_fetch_add(&c->refs, 1);
-    return c;
-}
-
-void config_unref(struct config *c) {
-    if (!c || atomic_fetch_sub(&c->refs, 1) != 1)
-        return;
-    for (size_t i = 0; i < c->n_endpoints; i++)
-        secret_done(&c->endpoints[i].key);
-    for (size_t i = 0; i < c->n_keys; i++)
-        secret_done(&c->keys[i].secret);
-    arena_done(&c->arena);
-    mem_free(c);
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The schema table: the only place that knows the names of config keys. The parser fills struct config by it, `gridtie
-// check` validates by it, docs/configuration.md is printed from it.
+// check` validates by it, docs/configuration.md is printed from it. A new key is a member of struct config and a row
+// here; the first member of each table says `name` where people look for one. Data only, but for how a bound is written.
 #include "config/schema.h"
 #include "base/limits.h"
 
-#define NO_MAX INT64_MAX
+#define TIME_MAX (366ll * 24 * 3600 * 1000) // a year; sums of such times can't overflow
+#define TOKENS_MAX (1 << 30)
 #define AT(type, member) offsetof(struct type, member)
 
 static const char *const zones[] = {"device", "edge", "sealed", "cloud", NULL};
@@ -23,7 +25,7 @@ static const struct field model_fields[] = {
      .type = FIELD_INT,
      .offset = T(context),
      .initial = "0",
-     .max = NO_MAX,
+     .max = TOKENS_MAX,
      .text = "context window in tokens, 0 unknown"},
     {.key = "vision", .type = FIELD_TRISTATE, .offset = T(vision), .text = "can it read images"},
     {.key = "tools", .type = FIELD_TRISTATE, .offset = T(tools), .text = "can it call tools"},
@@ -45,21 +47,21 @@ static const struct field timeout_fields[] = {{.key = "connect",
                                                .offset = T(first_event_ms),
                                                .initial = "5m",
                                                .min = 1,
-                                               .max = NO_MAX,
+                                               .max = TIME_MAX,
                                                .text = "until the first token"},
                                               {.key = "idle",
                                                .type = FIELD_DURATION,
                                                .offset = T(idle_ms),
                                                .initial = "2m",
                                                .min = 1,
-                                               .max = NO_MAX,
+                                               .max = TIME_MAX,
                                                .text = "silence inside a stream"},
                                               {.key = "total",
                                                .type = FIELD_DURATION,
                                                .offset = T(total_ms),
                                                .initial = "30m",
                                                .min = 1,
-                                               .max = NO_MAX,
+                                               .max = TIME_MAX,
                                                .text = "the whole attempt"},
                                               {0}};
 static const struct schema schema_timeouts = {"timeouts", sizeof(struct config_endpoint), timeout_fields, NULL};
@@ -94,9 +96,9 @@ static const struct field endpoint_fields[] = {
      .offset = T(models),
      .count_offset = T(n_models),
      .sub = &schema_model,
-     .text = "the models on it; default: asked for at start"},
+     .text = "the models on it, as names or maps; default: asked for at start"},
     {.key = "proxy", .type = FIELD_STRING, .offset = T(proxy), .text = "HTTP proxy for CONNECT"},
-    {.key = "ca_file", .type = FIELD_STRING, .offset = T(ca_file), .text = "PEM file of accepted authorities"},
+    {.key = "ca_file", .type = FIELD_PATH, .offset = T(ca_file), .text = "PEM file of accepted authorities"},
     {.key = "timeouts", .type = FIELD_OBJECT, .sub = &schema_timeouts, .text = "how long to wait for what"},
     {.key = "headers",
      .type = FIELD_HEADERS,
@@ -110,11 +112,12 @@ static const struct schema schema_endpoint = {"endpoint", sizeof(struct config_e
 #define T(name) (AT(config_route, name))
 static const char *const policies[] = {"ordered", NULL};
 static const struct field route_fields[] = {
-    {.key = "name", .type = FIELD_STRING, .offset = T(name), .text = "the key in the map"},
+    {.key = "name", .type = FIELD_STRING, .offset = T(name), .from_key = true, .text = "the key in the map"},
     {.key = "targets",
      .type = FIELD_STRINGS,
      .offset = T(targets),
      .count_offset = T(n_targets),
+     .min = 1,
      .required = true,
      .text = "endpoint/model or a model's name, in order"},
     {.key = "policy",
@@ -138,7 +141,7 @@ static const struct field price_fields[] = {
     {.key = "name", .type = FIELD_STRING, .offset = T(name), .required = true, .text = "endpoint/model"},
     {.key = "input", .type = FIELD_PRICE, .offset = T(input), .text = "per input token, as \"2.50 USD/M\""},
     {.key = "output", .type = FIELD_PRICE, .offset = T(output), .text = "per output token"},
-    {.key = "cache_read",
+    {.key = "cached_input",
      .type = FIELD_PRICE,
      .offset = T(cache_read),
      .text = "per token read from the prompt cache; default: as input"},
@@ -150,7 +153,7 @@ static const struct field price_fields[] = {
      .type = FIELD_INT,
      .offset = T(context),
      .initial = "0",
-     .max = NO_MAX,
+     .max = TOKENS_MAX,
      .text = "context window in tokens, 0 unknown"},
     {0}};
 static const struct schema schema_price = {"price", sizeof(struct config_price), price_fields, NULL};
@@ -202,7 +205,7 @@ static const struct schema schema_key = {"key", sizeof(struct config_key), key_f
 #define T(name) (AT(config_engine_model, name))
 static const struct field engine_model_fields[] = {
     {.key = "name", .type = FIELD_STRING, .offset = T(name), .required = true, .text = "local/NAME"},
-    {.key = "file", .type = FIELD_STRING, .offset = T(file), .required = true, .text = "a GGUF file"},
+    {.key = "file", .type = FIELD_PATH, .offset = T(file), .required = true, .text = "a GGUF file"},
     {.key = "args",
      .type = FIELD_STRINGS,
      .offset = T(args),
@@ -221,34 +224,34 @@ static const struct field engine_fields[] = {
      .initial = "true",
      .text = "start llama-server for local models"},
     {.key = "binary",
-     .type = FIELD_STRING,
+     .type = FIELD_PATH,
      .offset = T(binary),
      .text = "llama-server; default: GRIDTIE_LLAMA_SERVER, PATH, the cache"},
     {.key = "memory",
      .type = FIELD_BYTES,
      .offset = T(memory_bytes),
      .initial = "0",
-     .max = NO_MAX,
+     .max = 1ll << 50,
      .text = "for loaded models; 0: half of the machine's"},
     {.key = "keep_alive",
      .type = FIELD_DURATION,
      .offset = T(keep_alive_ms),
      .initial = "5m",
-     .max = NO_MAX,
+     .max = TIME_MAX,
      .text = "an idle model is unloaded after this"},
     {.key = "ready_timeout",
      .type = FIELD_DURATION,
      .offset = T(ready_ms),
      .initial = "5m",
      .min = 1,
-     .max = NO_MAX,
+     .max = TIME_MAX,
      .text = "a model must be loaded by then"},
     {.key = "wait",
      .type = FIELD_DURATION,
      .offset = T(wait_ms),
      .initial = "2m",
      .min = 1,
-     .max = NO_MAX,
+     .max = TIME_MAX,
      .text = "how long a request waits for a load"},
     {.key = "threads", .type = FIELD_INT, .offset = T(threads), .initial = "0", .max = 1024, .text = "0: one per core"},
     {.key = "context",
@@ -310,21 +313,21 @@ static const struct field limit_fields[] = {{.key = "body",
                                              .offset = T(head_ms),
                                              .initial = "10s",
                                              .min = 1,
-                                             .max = NO_MAX,
+                                             .max = TIME_MAX,
                                              .text = "until a request's head is whole"},
                                             {.key = "body_timeout",
                                              .type = FIELD_DURATION,
                                              .offset = T(body_idle_ms),
                                              .initial = "30s",
                                              .min = 1,
-                                             .max = NO_MAX,
+                                             .max = TIME_MAX,
                                              .text = "silence inside a request's body"},
                                             {.key = "idle_timeout",
                                              .type = FIELD_DURATION,
                                              .offset = T(keepalive_ms),
                                              .initial = "75s",
                                              .min = 1,
-                                             .max = NO_MAX,
+                                             .max = TIME_MAX,
                                              .text = "an idle connection is closed after this"},
                                             {.key = "connections",
                                              .type = FIELD_INT,
@@ -349,10 +352,39 @@ static const struct field budgets_fields[] = {{.key = "wait",
                                                .type = FIELD_DURATION,
                                                .offset = T(budget_wait_ms),
                                                .initial = "10s",
-                                               .max = NO_MAX,
+                                               .max = TIME_MAX,
                                                .text = "read and checked; not used yet"},
                                               {0}};
 static const struct schema schema_budgets = {"budgets", sizeof(struct config), budgets_fields, NULL};
+
+static const struct field privacy_fields[] = {{.key = "public",
+                                               .type = FIELD_REACH,
+                                               .offset = T(matrix[LABEL_PUBLIC]),
+                                               .shown = "yes everywhere",
+                                               .text = "for what anybody may see"},
+                                              {.key = "internal",
+                                               .type = FIELD_REACH,
+                                               .offset = T(matrix[LABEL_INTERNAL]),
+                                               .shown = "cloud: no_retention, else yes",
+                                               .text = "for what stays in the house"},
+                                              {.key = "personal",
+                                               .type = FIELD_REACH,
+                                               .offset = T(matrix[LABEL_PERSONAL]),
+                                               .shown = "cloud: pseudonymised, else yes",
+                                               .text = "for what tells of persons"},
+                                              {.key = "secret",
+                                               .type = FIELD_REACH,
+                                               .offset = T(matrix[LABEL_SECRET]),
+                                               .shown = "device: yes, else no",
+                                               .text = "for what must not leave the machine"},
+                                              {.key = "default_label",
+                                               .type = FIELD_ENUM,
+                                               .offset = T(default_label),
+                                               .names = labels,
+                                               .initial = "public",
+                                               .text = "the label of a request that says nothing"},
+                                              {0}};
+static const struct schema schema_privacy = {"privacy", sizeof(struct config), privacy_fields, NULL};
 
 static const struct field retention_fields[] = {
     {.key = "requests",
@@ -360,7 +392,7 @@ static const struct field retention_fields[] = {
      .offset = T(retention_s),
      .initial = "30d",
      .min = 60,
-     .max = NO_MAX,
+     .max = 10ll * 366 * 24 * 3600,
      .text = "records of requests are deleted after this; sums of money stay"},
     {0}};
 static const struct schema schema_retention = {"retention", sizeof(struct config), retention_fields, NULL};
@@ -370,6 +402,7 @@ static const struct field root_fields[] = {
      .type = FIELD_STRINGS,
      .offset = T(listen),
      .count_offset = T(n_listen),
+     .min = 1,
      .initial = "127.0.0.1:11411",
      .text = "address:port, [v6]:port or unix:/path; one or a list"},
     {.key = "loops",
@@ -382,7 +415,7 @@ static const struct field root_fields[] = {
      .type = FIELD_DURATION,
      .offset = T(drain_ms),
      .initial = "30s",
-     .max = NO_MAX,
+     .max = TIME_MAX,
      .text = "streams may finish so long after SIGTERM"},
     {.key = "loopback",
      .type = FIELD_ENUM,
@@ -406,7 +439,7 @@ static const struct field root_fields[] = {
      .initial = "false",
      .text = "open no connection beyond loopback"},
     {.key = "state",
-     .type = FIELD_STRING,
+     .type = FIELD_PATH,
      .offset = T(state_dir),
      .text = "where state is kept; default: $XDG_DATA_HOME/gridtie"},
     {.key = "log", .type = FIELD_OBJECT, .sub = &schema_log, .text = "what is written to standard error"},
@@ -423,7 +456,7 @@ static const struct field root_fields[] = {
      .offset = T(routes),
      .count_offset = T(n_routes),
      .sub = &schema_route,
-     .text = "names that a client may give as model"},
+     .text = "names that a client may give as model; a plain list in place of the map is its targets"},
     {.key = "catalogue", .type = FIELD_OBJECT, .sub = &schema_catalogue, .text = "prices"},
     {.key = "keys",
      .type = FIELD_LIST,
@@ -432,16 +465,26 @@ static const struct field root_fields[] = {
      .sub = &schema_key,
      .text = "clients' credentials; once there is one, every request needs one"},
     {.key = "budgets", .type = FIELD_OBJECT, .sub = &schema_budgets, .text = "how budgets behave"},
-    {.key = "privacy",
-     .type = FIELD_MATRIX,
-     .offset = T(matrix),
-     .text = "label: {zone: yes|no|pseudonymised|no_retention}; `label: pseudonymise` speaks of zone cloud"},
-    {.key = "label",
-     .type = FIELD_ENUM,
-     .offset = T(default_label),
-     .names = labels,
-     .initial = "public",
-     .text = "the label of a request that says nothing"},
+    {.key = "privacy", .type = FIELD_OBJECT, .sub = &schema_privacy, .text = "what each label may do in each zone"},
     {.key = "retention", .type = FIELD_OBJECT, .sub = &schema_retention, .text = "how long records are kept"},
     {0}};
 const struct schema schema_root = {"config", sizeof(struct config), root_fields, NULL};
+
+const char *field_number_text(const struct field *f, int64_t v, char text[32]) {
+    static const struct unit {
+        int64_t factor;
+        const char *name;
+    } bytes[] = {{1ll << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {1, ""}},
+      times[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}}, plain[] = {{1, ""}};
+    const struct unit *u = plain;
+    if (f->type == FIELD_BYTES)
+        u = bytes;
+    if (f->type == FIELD_DURATION || f->type == FIELD_SECONDS)
+        u = times;
+    if (f->type == FIELD_SECONDS)
+        v *= 1000;
+    while (v % u->factor)
+        u++;
+    (void)snprintf(text, 32, "%lld%s", (long long)(v / u->factor), v ? u->name : "");
+    return text;
+}

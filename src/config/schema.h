@@ -7,6 +7,7 @@
 
 enum field_type {
     FIELD_STRING,      // const char *
+    FIELD_PATH,        // const char *; ~/ is home, a relative one is looked for beside the config
     FIELD_BOOL,        // bool
     FIELD_INT,         // int64_t
     FIELD_BYTES,       // int64_t; 8GiB, 512MB, 100
@@ -21,9 +22,9 @@ enum field_type {
     FIELD_TRISTATE,    // int: -1 unset, 0, 1
     FIELD_OBJECT,      // the sub-table's fields stand in the same struct, at `offset`
     FIELD_LIST,        // T * and size_t of sub-table objects
-    FIELD_MAP,         // the same, written as a map; the key becomes the first string field ("name")
+    FIELD_MAP,         // the same, written as a map; the key becomes the sub-table's first field, a string
     FIELD_HEADERS,     // struct config_header * and size_t, written as a map
-    FIELD_MATRIX,      // the privacy matrix
+    FIELD_REACH,       // enum condition[ZONE_COUNT], a row of the privacy matrix
 };
 
 struct schema;
@@ -34,8 +35,10 @@ struct field {
     size_t count_offset; // of its size_t, for lists
     size_t has_offset;   // of a bool that tells whether it was given; 0: none
     const char *initial; // default as one would write it; NULL: none
-    int64_t min, max;
+    const char *shown;   // the default in words, where `initial` can't say it
+    int64_t min, max;    // of a number; max 0: unbounded. FIELD_STRINGS: min 1 refuses an empty list and empty items
     bool required;
+    bool from_key;            // set from the key of a map, can't be written
     const char *const *names; // FIELD_ENUM, NULL-terminated
     const struct schema *sub;
     const char *text; // one line for people
@@ -49,5 +52,9 @@ struct schema {
 };
 
 extern const struct schema schema_root;
+// The sample of the reference page.
+extern const char config_sample[];
+// v as it would be written in a config, for messages and the reference.
+const char *field_number_text(const struct field *f, int64_t v, char text[32]);
 
 #endif

@@ -163,7 +163,7 @@ static void cell_print(const struct table *t, size_t column, const char *text, s
 
 void table_print(const struct table *t) {
     size_t *widths = arena_array(t->arena, t->columns, sizeof *widths);
-    if (!widths)
+    if (!widths || t->columns == 0)
         return;
     (void)fputs(colour_on(COLOUR_DIM), stdout);
     for (size_t c = 0; c < t->columns; c++)

@@ -60,7 +60,7 @@ void feed_free(struct feed *f) {
 
 static uint32_t bucket_of(struct slice s) {
     uint32_t h = 2166136261u; // FNV-1a
-    for (size_t i = 0; i < s.n; i++)
+    for (size_t i = 0; s.p && i < s.n; i++)
         h = (h ^ (unsigned char)s.p[i]) * 16777619u;
     return (h ^ h >> 16) % BUCKETS;
 }

@@ -68,7 +68,8 @@ void anthropic_read_usage(yyjson_val *usage, struct anthropic_counts *c, struct 
 // The value of "usage". `whole`: message_start and whole answers, where every field is required.
 void anthropic_put_usage(struct json_writer *w, const struct usage *u, bool whole);
 enum finish anthropic_finish_of(struct slice reason);
-const char *anthropic_finish_text(enum finish f, bool had_tool);
+// after_tool: the last block is a call, so that "stop" means "tool_use".
+const char *anthropic_finish_text(enum finish f, bool after_tool);
 enum block_kind anthropic_kind_of(struct slice type);
 // block_begin and what the block holds already (text, thinking, a filled input). raw: the object's source.
 MUST_CHECK enum err anthropic_emit_opening(struct event_sink *sink, const struct json_doc *doc, yyjson_val *obj,

@@ -40,8 +40,8 @@ enum finish anthropic_finish_of(struct slice reason) {
     return FINISH_STOP; // a reason that came after us
 }
 
-const char *anthropic_finish_text(enum finish f, bool had_tool) {
-    if (had_tool && (f == FINISH_STOP || f == FINISH_NONE))
+const char *anthropic_finish_text(enum finish f, bool after_tool) {
+    if (after_tool && (f == FINISH_STOP || f == FINISH_NONE))
         return "tool_use"; // some upstreams say "stop" after a call; this dialect's clients look here only
     for (size_t i = 0; i < sizeof finishes / sizeof finishes[0]; i++)
         if (f == finishes[i].finish)
@@ -374,11 +374,11 @@ static void put_block(struct json_writer *w, struct arena *a, const struct answe
     }
 }
 
-static bool has_tool(const struct answer *answer) {
+static bool ends_in_tool(const struct answer *answer) {
+    bool tool = false;
     for (const struct answer_block *b = answer->first; b; b = b->next)
-        if (b->kind == BLOCK_TOOL && b->choice == 0)
-            return true;
-    return false;
+        tool = b->choice == 0 ? b->kind == BLOCK_TOOL : tool;
+    return tool;
 }
 
 static void put_message(struct json_writer *w, struct arena *a, const struct answer *answer, struct slice id,
@@ -395,7 +395,7 @@ static void put_message(struct json_writer *w, struct arena *a, const struct ans
         if (b->choice == 0)
             put_block(w, a, b);
     json_arr_end(w);
-    json_kv_cstr(w, "stop_reason", anthropic_finish_text(c->finish, has_tool(answer)));
+    json_kv_cstr(w, "stop_reason", anthropic_finish_text(c->finish, ends_in_tool(answer)));
     if (c->stop_sequence.n)
         json_kv_str(w, "stop_sequence", c->stop_sequence);
     else

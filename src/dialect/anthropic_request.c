@@ -11,9 +11,8 @@
 
 // What we act upon; each at most once in a body.
 static const char *const modelled[] = {
-    "model",       "max_tokens", "system",   "messages",       "tools",  "tool_choice",
-    "temperature", "top_p",      "top_k",    "stop_sequences", "stream", "metadata",
-    "thinking",    "output_format", "output_config", NULL,
+    "model", "max_tokens",     "system", "messages", "tools",    "tool_choice",   "temperature",   "top_p",
+    "top_k", "stop_sequences", "stream", "metadata", "thinking", "output_format", "output_config", NULL,
 };
 
 static enum err read_model(struct field_reader *rd, const struct field_at *root, struct request *r) {

@@ -40,8 +40,8 @@ static const char *const anthropic_sample_requests[] = {
 };
 
 #define ANTHROPIC_EVENT(type, rest) "event: " type "\ndata: {\"type\":\"" type "\"" rest "}\n\n"
-#define ANTHROPIC_START(in)                                                                                      \
-    ANTHROPIC_EVENT("message_start",                                                                             \
+#define ANTHROPIC_START(in)                                                                                       \
+    ANTHROPIC_EVENT("message_start",                                                                              \
                     ",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\"," \
                     "\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":" #in \
                     ",\"cache_read_input_tokens\":2,\"cache_creation_input_tokens\":1,\"output_tokens\":1}}")
@@ -49,16 +49,17 @@ static const char *const anthropic_sample_requests[] = {
     ANTHROPIC_EVENT("content_block_start", ",\"index\":" #i ",\"content_block\":{" block "}")
 #define ANTHROPIC_DELTA(i, delta) ANTHROPIC_EVENT("content_block_delta", ",\"index\":" #i ",\"delta\":{" delta "}")
 #define ANTHROPIC_STOP(i) ANTHROPIC_EVENT("content_block_stop", ",\"index\":" #i)
-#define ANTHROPIC_END(reason, out)                                                                       \
-    ANTHROPIC_EVENT("message_delta", ",\"delta\":{\"stop_reason\":\"" reason                             \
+#define ANTHROPIC_END(reason, out)                                                                        \
+    ANTHROPIC_EVENT("message_delta", ",\"delta\":{\"stop_reason\":\"" reason                              \
                                      "\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":" #out "}") \
     ANTHROPIC_EVENT("message_stop", "")
 #define ANTHROPIC_TEXT(i) ANTHROPIC_BEGIN(i, "\"type\":\"text\",\"text\":\"\"")
 
 static const char *const anthropic_sample_streams[] = {
     ANTHROPIC_START(4) ANTHROPIC_TEXT(0) ANTHROPIC_EVENT("ping", "")
-        ANTHROPIC_DELTA(0, "\"type\":\"text_delta\",\"text\":\"Hel\"") ANTHROPIC_DELTA(
-            0, "\"type\":\"text_delta\",\"text\":\"lo \\u00e9\\n\"") ANTHROPIC_STOP(0) ANTHROPIC_END("end_turn", 3),
+        ANTHROPIC_DELTA(0, "\"type\":\"text_delta\",\"text\":\"Hel\"")
+            ANTHROPIC_DELTA(0, "\"type\":\"text_delta\",\"text\":\"lo \\u00e9\\n\"") ANTHROPIC_STOP(0)
+                ANTHROPIC_END("end_turn", 3),
     ANTHROPIC_START(6) ANTHROPIC_BEGIN(0, "\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"")
         ANTHROPIC_DELTA(0, "\"type\":\"thinking_delta\",\"thinking\":\"hm\"")
             ANTHROPIC_DELTA(0, "\"type\":\"thinking_delta\",\"thinking\":\"m.\"")
@@ -97,6 +98,6 @@ static const char *const anthropic_sample_errors[] = {
 };
 
 #define ANTHROPIC_SAMPLES \
-    {anthropic_sample_requests, anthropic_sample_streams, anthropic_sample_answers, anthropic_sample_errors}
+    { anthropic_sample_requests, anthropic_sample_streams, anthropic_sample_answers, anthropic_sample_errors }
 
 #endif

@@ -280,8 +280,8 @@ static enum err write_fields(struct anthropic_out *out) {
     const struct request *r = out->r;
     struct json_writer *w = &out->w;
     bool counts = r->op == OP_COUNT_TOKENS;
-    struct thinking t = counts ? (struct thinking){r->max_tokens, r->think == THINK_ON ? r->think_budget : -1}
-                               : plan_thinking(out);
+    struct thinking t =
+        counts ? (struct thinking){r->max_tokens, r->think == THINK_ON ? r->think_budget : -1} : plan_thinking(out);
     json_obj(w);
     json_kv_str(w, "model", out->o->model.p ? out->o->model : r->model);
     if (!counts)

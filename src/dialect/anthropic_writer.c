@@ -35,7 +35,7 @@ struct stream_writer {
     struct slice stop_details; // raw JSON
     struct slice container;
     bool started;
-    bool had_tool;
+    bool ends_in_tool; // the last block was a call
     bool over;
     bool no_memory;
 };
@@ -295,7 +295,7 @@ static void on_begin(struct stream_writer *w, const struct event *ev, struct buf
     b->name = keep(w, ev->name);
     buf_init(&b->text, KEPT_MAX);
     buf_init(&b->metas, KEPT_MAX);
-    w->had_tool |= b->kind == BLOCK_TOOL;
+    w->ends_in_tool = b->kind == BLOCK_TOOL;
     struct out_block **at = &w->first;
     while (*at)
         at = &(*at)->next;
@@ -379,7 +379,7 @@ static void put_message_delta(struct stream_writer *w, struct buf *out) {
     struct json_writer j = frame_begin(out, "message_delta");
     json_key(&j, "delta");
     json_obj(&j);
-    json_kv_cstr(&j, "stop_reason", anthropic_finish_text(w->finish, w->had_tool));
+    json_kv_cstr(&j, "stop_reason", anthropic_finish_text(w->finish, w->ends_in_tool));
     if (w->stop_sequence.n)
         json_kv_str(&j, "stop_sequence", w->stop_sequence);
     else

@@ -306,8 +306,18 @@ static enum err read_tools(struct field_reader *rd, const struct field_at *root,
 }
 
 static const char *const modelled_options[] = {
-    "temperature", "top_p",       "min_p",   "repeat_penalty", "presence_penalty", "frequency_penalty",
-    "top_k",       "num_predict", "num_ctx", "seed",           "stop",             NULL,
+    "temperature",
+    "top_p",
+    "min_p",
+    "repeat_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "top_k",
+    "num_predict",
+    "num_ctx",
+    "seed",
+    "stop",
+    NULL,
 };
 
 static enum err read_sampling(struct field_reader *rd, const struct field_at *at, struct request *r) {

@@ -27,9 +27,9 @@ static const char *const ollama_sample_requests[] = {
 #define OLLAMA_LINE(message) \
     "{\"model\":\"m\",\"created_at\":\"2023-11-14T22:13:20Z\",\"message\":{\"role\":\"assistant\"," message "}"
 #define OLLAMA_MORE(message) OLLAMA_LINE(message) ",\"done\":false}\n"
-#define OLLAMA_DONE(message, reason, in, out)                                                                       \
-    OLLAMA_LINE(message)                                                                                            \
-    ",\"done\":true,\"done_reason\":\"" reason "\",\"total_duration\":9000,\"load_duration\":1000,"                 \
+#define OLLAMA_DONE(message, reason, in, out)                                                       \
+    OLLAMA_LINE(message)                                                                            \
+    ",\"done\":true,\"done_reason\":\"" reason "\",\"total_duration\":9000,\"load_duration\":1000," \
     "\"prompt_eval_count\":" #in ",\"prompt_eval_duration\":2000,\"eval_count\":" #out ",\"eval_duration\":5000}\n"
 
 static const char *const ollama_sample_streams[] = {
@@ -46,9 +46,10 @@ static const char *const ollama_sample_streams[] = {
 
 static const char *const ollama_sample_answers[] = {
     OLLAMA_DONE("\"content\":\"Hello\",\"thinking\":\"hm\"", "stop", 7, 3),
-    OLLAMA_DONE("\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"weather\",\"arguments\":{\"city\":\"Bern\"}}},"
-                "{\"function\":{\"name\":\"clock\",\"arguments\":{}}}]",
-                "stop", 20, 11),
+    OLLAMA_DONE(
+        "\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"weather\",\"arguments\":{\"city\":\"Bern\"}}},"
+        "{\"function\":{\"name\":\"clock\",\"arguments\":{}}}]",
+        "stop", 20, 11),
     NULL,
 };
 
@@ -58,6 +59,7 @@ static const char *const ollama_sample_errors[] = {
     NULL,
 };
 
-#define OLLAMA_SAMPLES {ollama_sample_requests, ollama_sample_streams, ollama_sample_answers, ollama_sample_errors}
+#define OLLAMA_SAMPLES \
+    { ollama_sample_requests, ollama_sample_streams, ollama_sample_answers, ollama_sample_errors }
 
 #endif

@@ -7,10 +7,10 @@ TEST(clock_is_shifted) {
     int64_t wall = clock_wall_s();
     uint64_t mono = clock_mono_ms(), mono_us = clock_mono_us();
     CHECK(clock_mono_us() >= mono_us);
-    clock_shift(3600ll * 1000000, 5000000);
+    clock_shift(3600LL * 1000000, 5000000);
     CHECK(clock_wall_s() >= wall + 3600 && clock_wall_s() < wall + 3700);
     CHECK(clock_mono_ms() >= mono + 5000 && clock_mono_ms() < mono + 100000);
-    clock_shift(-3600ll * 1000000, -5000000);
+    clock_shift(-3600LL * 1000000, -5000000);
     CHECK(clock_wall_s() >= wall && clock_wall_s() < wall + 100);
     CHECK(clock_wall_us() / 1000000 >= wall);
 }

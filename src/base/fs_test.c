@@ -11,7 +11,9 @@
 static int entries(const char *dir) {
     int n = 0;
     DIR *d = opendir(dir);
-    while (d && readdir(d))
+    if (!d)
+        return -1;
+    while (readdir(d))
         n++;
     (void)closedir(d);
     return n - 2;
@@ -20,7 +22,7 @@ static int entries(const char *dir) {
 TEST(fs_writes_whole_files) {
     char dir[] = "/tmp/gridtie-fs-XXXXXX", path[64];
     struct buf b = BUF_INIT(100);
-    struct stat st;
+    struct stat st = {0};
     CHECK(mkdtemp(dir) != NULL);
     (void)snprintf(path, sizeof path, "%s/file", dir);
     CHECK(!fs_exists(path));

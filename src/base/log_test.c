@@ -12,7 +12,7 @@ static char got[16384];
 
 // Standard error goes into a pipe while `f` runs; what it wrote is in `got`.
 static void captured(void (*f)(void)) {
-    int ends[2], saved = dup(STDERR_FILENO);
+    int ends[2] = {-1, -1}, saved = dup(STDERR_FILENO);
     memset(got, 0, sizeof got);
     CHECK(saved >= 0 && pipe(ends) == 0);
     (void)dup2(ends[1], STDERR_FILENO);

@@ -7,7 +7,7 @@
 #include "unit.h"
 
 TEST(secret_is_set_and_compared) {
-    struct secret s, none;
+    struct secret s = {0}, none = {0};
     CHECK(secret_set(&s, SLICE("sk-1")) && secret_set(&none, SLICE_NONE));
     CHECK(slice_is(secret_reveal(&s), "sk-1"));
     CHECK(secret_equals(&s, SLICE("sk-1")));
@@ -22,7 +22,7 @@ TEST(secret_is_set_and_compared) {
 
 TEST(secret_of_a_whole_page_fits) {
     static char text[8192];
-    struct secret s;
+    struct secret s = {0};
     memset(text, 'k', sizeof text);
     for (size_t n = 4094; n < 4100; n++) {
         CHECK(secret_set(&s, slice_of(text, n)));

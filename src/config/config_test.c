@@ -72,10 +72,11 @@ TEST(config_reads_the_block_of_the_design) {
     struct config *c = loaded_in(design_block, f.dir);
     folder_drop(&f);
     CHECK_STREQ(said, "");
-    CHECK(c != NULL);
+    if (!c)
+        FAIL("refused: %s", said);
     CHECK_EQ(c->n_listen, 1);
     CHECK_STREQ(c->listen[0], "127.0.0.1:11411");
-    CHECK_EQ(c->engine.memory_bytes, 8ll << 30);
+    CHECK_EQ(c->engine.memory_bytes, 8LL << 30);
     CHECK_EQ(c->engine.keep_alive_ms, 300000);
     CHECK_EQ(c->n_endpoints, 3);
     CHECK(slice_is(secret_reveal(&c->endpoints[0].key), "gsk-1"));
@@ -156,7 +157,8 @@ static struct config *every_key_loaded(void) {
 
 TEST(config_reads_every_key_of_the_daemon) {
     struct config *c = every_key_loaded();
-    CHECK(c != NULL);
+    if (!c)
+        FAIL("refused: %s", said);
     CHECK_EQ(c->n_listen, 2);
     CHECK_STREQ(c->listen[1], "unix:/run/g.sock");
     CHECK(c->loops == 4 && c->drain_ms == 0 && c->loopback == LOOPBACK_OWNER && c->offline);
@@ -172,7 +174,8 @@ TEST(config_reads_every_key_of_the_daemon) {
 
 TEST(config_reads_every_key_of_the_engine) {
     struct config *c = every_key_loaded();
-    CHECK(c != NULL);
+    if (!c)
+        FAIL("refused: %s", said);
     CHECK(!c->engine.enabled && c->engine.threads == 8 && c->engine.context == 8192 && c->engine.parallel == 4);
     CHECK_STREQ(c->engine.binary, "/nowhere/bin/llama");
     CHECK_EQ(c->engine.n_args, 3);
@@ -187,7 +190,8 @@ TEST(config_reads_every_key_of_the_engine) {
 
 TEST(config_reads_every_key_of_endpoints) {
     struct config *c = every_key_loaded();
-    CHECK(c != NULL);
+    if (!c)
+        FAIL("refused: %s", said);
     const struct config_endpoint *e = c->endpoints;
     CHECK(slice_is(secret_reveal(&e->key), "pre-v") && !e->retention);
     CHECK(e->models[0].vision == -1 && e->models[1].vision == 1 && e->models[1].tools == 0 &&
@@ -203,7 +207,8 @@ TEST(config_reads_every_key_of_endpoints) {
 
 TEST(config_reads_every_key_of_routes_prices_and_keys) {
     struct config *c = every_key_loaded();
-    CHECK(c != NULL);
+    if (!c)
+        FAIL("refused: %s", said);
     CHECK(c->n_routes == 4 && c->routes[1].n_targets == 2 && !c->routes[1].has_label);
     CHECK(c->routes[2].has_label && c->routes[2].label == LABEL_INTERNAL);
     CHECK(c->prices[0].cache_read == 300000 && c->prices[0].cache_write == 3750000 && c->prices[0].context == 200000);
@@ -216,7 +221,8 @@ TEST(config_reads_every_key_of_routes_prices_and_keys) {
 
 TEST(config_reads_every_key_of_privacy) {
     struct config *c = every_key_loaded();
-    CHECK(c != NULL);
+    if (!c)
+        FAIL("refused: %s", said);
     CHECK(c->matrix[LABEL_INTERNAL][ZONE_CLOUD] == COND_NO && c->matrix[LABEL_INTERNAL][ZONE_EDGE] == COND_YES);
     CHECK(c->matrix[LABEL_PERSONAL][ZONE_CLOUD] == COND_YES);
     CHECK(c->matrix[LABEL_PERSONAL][ZONE_EDGE] == COND_NO_RETENTION);
@@ -226,7 +232,8 @@ TEST(config_reads_every_key_of_privacy) {
 
 TEST(config_is_shared_by_count) {
     struct config *c = loaded("");
-    CHECK(c && config_ref(c) == c);
+    if (!c || config_ref(c) != c)
+        FAIL("refused: %s", said);
     config_unref(c);
     CHECK_STREQ(c->log_level, "info");
     config_unref(c);

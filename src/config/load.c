@@ -184,6 +184,7 @@ static enum err text_read(struct parse *p, struct slice yaml) {
         p->doc = &doc;
         document_read(p);
         document_wipe(&doc);
+        p->doc = NULL;
     } else {
         e = yaml_failed(p, &y);
     }

@@ -11,7 +11,8 @@
 #include "config/parse.h"
 #include "config/values.h"
 
-#define TEXT_BYTES_MAX 65536 // of one value with its variables put in
+#define VARIABLE_BYTES_MAX 256 // of a variable's name
+#define TEXT_BYTES_MAX 65536   // of one value with its variables put in
 
 static const char *kind_of(const yaml_node_t *n) {
     return n->type == YAML_SCALAR_NODE ? "a value" : n->type == YAML_SEQUENCE_NODE ? "a list" : "a map";
@@ -20,13 +21,15 @@ static const char *kind_of(const yaml_node_t *n) {
 // ---- ${VARIABLE}
 
 static bool variable_name_ok(struct slice name) {
+    if (!name.p)
+        return false;
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
         if (!letter && !(i > 0 && c >= '0' && c <= '9'))
             return false;
     }
-    return name.n > 0 && name.n < 256;
+    return name.n > 0 && name.n < VARIABLE_BYTES_MAX;
 }
 
 static bool text_put(struct parse *p, const yaml_node_t *n, struct slice s, struct buf *out) {
@@ -40,7 +43,7 @@ static bool text_put(struct parse *p, const yaml_node_t *n, struct slice s, stru
 }
 
 static bool variable_put(struct parse *p, const yaml_node_t *n, struct slice name, struct buf *out) {
-    char text[256];
+    char text[VARIABLE_BYTES_MAX];
     if (!variable_name_ok(name)) {
         problem_at(p, n, "'${%.*s}' is no variable's name", SLICE_FMT(shown(name)));
         return false;

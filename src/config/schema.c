@@ -5,7 +5,7 @@
 #include "config/schema.h"
 #include "base/limits.h"
 
-#define TIME_MAX (366ll * 24 * 3600 * 1000) // a year; sums of such times can't overflow
+#define TIME_MAX (366LL * 24 * 3600 * 1000) // a year; sums of such times can't overflow
 #define TOKENS_MAX (1 << 30)
 #define AT(type, member) offsetof(struct type, member)
 
@@ -231,7 +231,7 @@ static const struct field engine_fields[] = {
      .type = FIELD_BYTES,
      .offset = T(memory_bytes),
      .initial = "0",
-     .max = 1ll << 50,
+     .max = 1LL << 50,
      .text = "for loaded models; 0: half of the machine's"},
     {.key = "keep_alive",
      .type = FIELD_DURATION,
@@ -392,7 +392,7 @@ static const struct field retention_fields[] = {
      .offset = T(retention_s),
      .initial = "30d",
      .min = 60,
-     .max = 10ll * 366 * 24 * 3600,
+     .max = 10LL * 366 * 24 * 3600,
      .text = "records of requests are deleted after this; sums of money stay"},
     {0}};
 static const struct schema schema_retention = {"retention", sizeof(struct config), retention_fields, NULL};
@@ -474,7 +474,7 @@ const char *field_number_text(const struct field *f, int64_t v, char text[32]) {
     static const struct unit {
         int64_t factor;
         const char *name;
-    } bytes[] = {{1ll << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {1, ""}},
+    } bytes[] = {{1LL << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {1, ""}},
       times[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}}, plain[] = {{1, ""}};
     const struct unit *u = plain;
     if (f->type == FIELD_BYTES)

@@ -33,11 +33,11 @@ struct order {
     int64_t delay_ms, first_ms, chunk_ms, chunks, chunk_chars, words, big_kb;
     int64_t split, rechunk; // bytes per write, per HTTP chunk
     int64_t split_us;       // rest between such writes
-    int64_t cut_after_bytes, cut_after_events, stall_after_events, error_after_events;
+    int64_t cut_after_bytes, cut_after_events, stall_after_events, error_after_events, bad_chunk_after_events;
     struct slice text, thinking, signature, finish, id;
     struct tool_order *tools;
     size_t n_tools;
-    bool echo, interleave, half_close, rst, no_usage, no_done, bad_chunk, drop, stale, close, no_length;
+    bool echo, interleave, half_close, rst, no_usage, no_done, clean_cut, drop, stale, close, no_length;
     int64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; // usage
 };
 

@@ -204,7 +204,8 @@ static bool body_piece(struct peer *w, struct slice s) {
     struct slice part = cut ? slice_first(s, (size_t)((uint64_t)limit - w->body_sent)) : s;
     struct buf out = BUF_INIT(s.n + 64);
     if (w->chunked) {
-        int n = snprintf(size, sizeof size, "%s%zx\r\n", w->order->bad_chunk && w->body_sent ? "zz" : "", s.n);
+        bool broken = w->order->bad_chunk_after_events >= 0 && w->events > w->order->bad_chunk_after_events;
+        int n = snprintf(size, sizeof size, "%s%zx\r\n", broken ? "zz" : "", s.n);
         buf_append_mem(&out, size, (size_t)n);
     }
     buf_append(&out, part);
@@ -232,7 +233,8 @@ bool peer_event(struct peer *w, struct slice s) {
         return false;
     }
     if (w->events == w->order->cut_after_events) {
-        peer_cut(w);
+        if (!w->order->clean_cut)
+            peer_cut(w);
         return false;
     }
     w->events++;

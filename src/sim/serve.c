@@ -75,6 +75,8 @@ static void answer_error(struct call *c, const struct shape_ops *ops) {
     struct buf body = BUF_INIT(65536);
     if (o->status > 0)
         e.status = (int)o->status;
+    if (o->error == ERROR_NONE && e.status == 408)
+        e.type = "timeout_error", e.message = "Request timed out";
     if (o->error == ERROR_NONE && e.status >= 500)
         e.type = ops->errors[ERROR_SERVER].type, e.message = ops->errors[ERROR_SERVER].message;
     ops->error(&e, &body);
@@ -86,10 +88,10 @@ static void stream_end(struct call *c) {
     const struct order *o = c->w->order;
     if (c->w->end != PEER_OPEN)
         return;
-    if (o->half_close || o->cut_after_events >= 0)
+    if (o->half_close || (o->cut_after_events >= 0 && !o->clean_cut))
         peer_cut(c->w);
     else if (c->w->chunked)
-        (void)peer_send(c->w, o->bad_chunk ? SLICE("zz\r\n\r\n") : SLICE("0\r\n\r\n"));
+        (void)peer_send(c->w, SLICE("0\r\n\r\n"));
 }
 
 static void answer_stream(struct call *c, struct talk *t) {
@@ -349,6 +351,7 @@ static bool serve_one(struct sim *s, struct peer *w) {
                                        .cut_after_events = -1,
                                        .stall_after_events = -1,
                                        .error_after_events = -1,
+                                       .bad_chunk_after_events = -1,
                                        .retry_after = -1};
     struct arena a;
     arena_init(&a, ARENA_BYTES, 0);

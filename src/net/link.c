@@ -385,6 +385,8 @@ static void head_input(struct link *k, struct slice bytes) {
         buf_append(&k->in, bytes);
     struct slice all = before ? buf_slice(&k->in) : bytes;
     enum head_found found = k->in.failed ? HEAD_MORE : head_scan(&k->scan, all, &n);
+    if (memcmp(all.p, "HTTP/", all.n < 5 ? all.n : 5) != 0)
+        found = HEAD_BAD; // another protocol may never send a blank line
     if (found == HEAD_WHOLE && n <= LIMIT_UP_HEAD_BYTES) {
         head_whole(k, slice_first(all, n), slice_from(bytes, n - before));
         return;

@@ -415,6 +415,10 @@ static bool dirs_make(const struct config *c, struct buf *data, struct buf *run,
     return false;
 }
 
+static const char *provider_name(size_t i) {
+    return i < n_providers ? providers[i].name : NULL;
+}
+
 int daemon_main(int argc, char **argv) {
     static struct daemon d;
     struct buf problem = BUF_INIT(1u << 20), data = BUF_INIT(4096), run = BUF_INIT(4096), path = BUF_INIT(4096);
@@ -423,6 +427,7 @@ int daemon_main(int argc, char **argv) {
     if (status >= 0)
         return status;
     process_setup();
+    config_know_providers(provider_name);
     d.config_path = config_path ? config_path : default_config(&path);
     d.start_wall_s = clock_wall_s();
     buf_init(&d.listening, 65536);

@@ -52,7 +52,8 @@ typedef void model_fn(struct json_writer *w, struct slice name, const char *owne
 
 static void each_model(const struct snapshot *s, struct json_writer *w, model_fn *write) {
     for (size_t i = 0; i < s->n_targets; i++)
-        write(w, list_name(&s->targets[i]), s->targets[i].endpoint->name, &s->targets[i]);
+        if (!s->targets[i].alias_of)
+            write(w, list_name(&s->targets[i]), s->targets[i].endpoint->name, &s->targets[i]);
     for (size_t i = 0; i < s->config->n_routes; i++)
         write(w, slice_str(s->config->routes[i].name), "route", NULL);
 }
@@ -147,6 +148,8 @@ static void serve_tags(const struct snapshot *s, struct conn *c) {
     json_key(&w, "models");
     json_arr(&w);
     for (size_t i = 0; i < s->n_targets; i++) {
+        if (s->targets[i].alias_of)
+            continue;
         json_obj(&w);
         ollama_model(&w, &s->targets[i]);
         rfc3339_put(&w, "modified_at", s->targets[i].modified_s);

@@ -330,3 +330,169 @@ TEST(anthropic_counts_tokens) {
     buf_done(&out);
     fresh();
 }
+
+// ---- the writer's grammar
+
+static const struct identity me = {{"x", 1}, {"m", 1}, 0};
+
+// Writes the events with the sink's help; gives back where it fails.
+static struct slice written(const struct event *events, size_t n, enum err *ret) {
+    struct request r;
+    struct buf out = BUF_INIT(1 << 24);
+    request_init(&r);
+    struct stream_writer *w = d->writer_new(&arena, &r, &me);
+    *ret = w ? ERR_OK : ERR_NO_MEMORY;
+    for (size_t i = 0; i < n && !*ret; i++)
+        *ret = d->writer_event(w, &events[i], &out);
+    struct slice s = arena_copy(&arena, buf_slice(&out));
+    buf_done(&out);
+    return s;
+}
+
+#define WRITTEN(events, e) written((events), sizeof(events) / sizeof(events)[0], (e))
+
+// A text that goes on after a call began is told as a new block, since the call's may not be left.
+TEST(anthropic_writer_lets_a_text_go_on) {
+    static const struct event events[] = {
+        {.kind = EV_START},
+        {.kind = EV_BLOCK_BEGIN, .block = 0, .block_kind = BLOCK_TEXT},
+        {.kind = EV_DELTA, .block = 0, .block_kind = BLOCK_TEXT, .text = SLICE("one")},
+        {.kind = EV_BLOCK_BEGIN, .block = 1, .block_kind = BLOCK_TOOL, .call_id = SLICE("c"), .name = SLICE("f")},
+        {.kind = EV_DELTA, .block = 0, .block_kind = BLOCK_TEXT, .text = SLICE("two")},
+        {.kind = EV_DELTA, .block = 1, .block_kind = BLOCK_TOOL, .text = SLICE("{}")},
+        {.kind = EV_BLOCK_END, .block = 1, .block_kind = BLOCK_TOOL},
+        {.kind = EV_BLOCK_END, .block = 0, .block_kind = BLOCK_TEXT},
+        {.kind = EV_END},
+    };
+    struct answer a;
+    enum err e;
+    fresh();
+    struct slice bytes = WRITTEN(events, &e);
+    CHECK_EQ(e, ERR_OK);
+    CHECK_EQ(read_stream(bytes, &a), ERR_OK);
+    CHECK_EQ(a.n_blocks, 3);
+    CHECK(same(buf_slice(&a.first->text), "one"));
+    CHECK(same(buf_slice(&a.first->next->text), "{}"));
+    CHECK(same(buf_slice(&a.first->next->next->text), "two"));
+    fresh();
+}
+
+TEST(anthropic_writer_bounds_what_waits) {
+    static char piece[1 << 20];
+    struct event events[16] = {
+        {.kind = EV_START},
+        {.kind = EV_BLOCK_BEGIN, .block = 0, .block_kind = BLOCK_TOOL, .call_id = SLICE("a"), .name = SLICE("f")},
+        {.kind = EV_BLOCK_BEGIN, .block = 1, .block_kind = BLOCK_TOOL, .call_id = SLICE("b"), .name = SLICE("g")},
+    };
+    enum err e;
+    fresh();
+    memset(piece, 'x', sizeof piece);
+    for (size_t i = 3; i < 16; i++)
+        events[i] = (struct event){.kind = EV_DELTA, .block = 1, .text = slice_of(piece, sizeof piece)};
+    (void)WRITTEN(events, &e);
+    CHECK_EQ(e, ERR_LIMIT);
+    fresh();
+}
+
+// What others have and this dialect has not: other choices, media, opaque blocks of another wire.
+TEST(anthropic_writer_passes_over_the_unspeakable) {
+    static const struct event events[] = {
+        {.kind = EV_START},
+        {.kind = EV_BLOCK_BEGIN, .block = 0, .choice = 1, .block_kind = BLOCK_TEXT},
+        {.kind = EV_DELTA, .block = 0, .choice = 1, .text = SLICE("other")},
+        {.kind = EV_BLOCK_BEGIN, .block = 1, .block_kind = BLOCK_OPAQUE, .text = SLICE("{\"type\":\"custom\"}")},
+        {.kind = EV_BLOCK_END, .block = 1, .block_kind = BLOCK_OPAQUE},
+        {.kind = EV_BLOCK_BEGIN, .block = 2, .block_kind = BLOCK_MEDIA},
+        {.kind = EV_END},
+    };
+    struct answer a;
+    enum err e;
+    fresh();
+    struct slice bytes = WRITTEN(events, &e);
+    CHECK_EQ(e, ERR_OK);
+    CHECK_EQ(read_stream(bytes, &a), ERR_OK);
+    CHECK_EQ(a.n_blocks, 0);
+    CHECK_EQ(a.choices[0].finish, FINISH_STOP);
+    fresh();
+}
+
+// Raw JSON that came over several lines goes out on one.
+TEST(anthropic_frames_are_one_line) {
+    static const struct event events[] = {
+        {.kind = EV_START},
+        {.kind = EV_BLOCK_BEGIN,
+         .block_kind = BLOCK_OPAQUE,
+         .name = SLICE("fallback"),
+         .text = SLICE("{\"type\":\"fallback\",\n\"to\":{\n\r\"model\":\"x\"}}")},
+        {.kind = EV_META, .name = SLICE("delta"), .text = SLICE("{\"type\":\n\"x\"}")},
+        {.kind = EV_BLOCK_END, .block_kind = BLOCK_OPAQUE},
+        {.kind = EV_END},
+    };
+    struct answer a;
+    enum err e;
+    fresh();
+    struct slice bytes = WRITTEN(events, &e);
+    CHECK_EQ(e, ERR_OK);
+    CHECK_EQ(read_stream(bytes, &a), ERR_OK);
+    CHECK_EQ(a.n_blocks, 1);
+    CHECK_EQ(a.first->kind, BLOCK_OPAQUE);
+    fresh();
+}
+
+TEST(anthropic_stream_error_ends_it) {
+    fresh();
+    struct answer a;
+    CHECK_EQ(read_stream(
+                 SLICE("data: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}\n"), &a),
+             ERR_UP_OVERLOADED);
+    fresh();
+}
+
+// ---- thinking, from dialects that know levels
+
+static struct slice with_effort(struct request *r, int64_t bound, struct notes *ret) {
+    struct write_options o = {.model = SLICE("m"), .max_tokens = bound, .stream = -1};
+    struct wire_request wire;
+    struct problem p;
+    r->dialect = DIALECT_OPENAI;
+    r->model = SLICE("m");
+    if (d->write_request(&arena, r, &o, &wire, &p))
+        return SLICE_NONE;
+    *ret = wire.notes;
+    return wire.body;
+}
+
+TEST(anthropic_thinking_fits_below_max_tokens) {
+    struct notes notes;
+    struct request r;
+    fresh();
+    request_init(&r);
+    r.think = THINK_MEDIUM;
+    r.max_tokens = 100;
+    struct slice body = with_effort(&r, -1, &notes);
+    CHECK(holds(body, "\"budget_tokens\":4096"));
+    CHECK(holds(body, "\"max_tokens\":4196"));
+    body = with_effort(&r, 3000, &notes); // what the budget can pay
+    CHECK(holds(body, "\"budget_tokens\":1500"));
+    CHECK(holds(body, "\"max_tokens\":3000"));
+    body = with_effort(&r, 1500, &notes);
+    CHECK(slice_search(body, SLICE("thinking")) == SIZE_MAX);
+    r.tool_choice = TOOL_CHOICE_REQUIRED;
+    body = with_effort(&r, -1, &notes);
+    CHECK(slice_search(body, SLICE("thinking")) == SIZE_MAX);
+    fresh();
+}
+
+TEST(anthropic_bound_moves_the_thinking_budget) {
+    struct write_options o = {.model = SLICE("m"), .max_tokens = 4000, .stream = -1};
+    struct wire_request wire;
+    struct problem p;
+    fresh();
+    struct request *r =
+        read_ok(OP_CHAT, "{\"model\":\"m\",\"max_tokens\":9000,\"thinking\":{\"type\":\"enabled\","
+                         "\"budget_tokens\":8000},\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
+    CHECK(r != NULL);
+    CHECK_EQ(d->write_request(&arena, r, &o, &wire, &p), ERR_OK);
+    CHECK(holds(wire.body, "\"max_tokens\":4000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000}"));
+    fresh();
+}

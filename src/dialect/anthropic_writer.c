@@ -76,6 +76,16 @@ static void frame_end(struct json_writer *j) {
     buf_append_str(j->out, "\n\n");
 }
 
+// For frames with raw JSON in them, which may be spread over lines: a frame's data is one line. `from` is where the JSON
+// began; line breaks stand between its tokens only.
+static void frame_end_raw(struct json_writer *j, size_t from) {
+    json_obj_end(j);
+    for (size_t i = from; i < j->out->len; i++)
+        if (j->out->p[i] == '\n' || j->out->p[i] == '\r')
+            j->out->p[i] = ' ';
+    buf_append_str(j->out, "\n\n");
+}
+
 static void put_start(struct stream_writer *w, struct buf *out) {
     if (w->started)
         return;
@@ -115,6 +125,7 @@ static void put_meta(struct stream_writer *w, struct slice name, struct slice js
     if (!citation && !slice_is(name, "delta"))
         return;
     struct json_writer j = frame_begin(out, "content_block_delta");
+    size_t from = out->len;
     json_kv_int(&j, "index", w->next_index);
     json_key(&j, "delta");
     if (citation) {
@@ -125,7 +136,7 @@ static void put_meta(struct stream_writer *w, struct slice name, struct slice js
     } else {
         json_put_raw(&j, json);
     }
-    frame_end(&j);
+    frame_end_raw(&j, from);
 }
 
 static void put_signature(struct stream_writer *w, struct slice signature, struct buf *out) {
@@ -185,10 +196,11 @@ static void flush_kept(struct stream_writer *w, struct out_block *b, struct buf 
 
 static void block_open(struct stream_writer *w, struct out_block *b, struct buf *out) {
     struct json_writer j = frame_begin(out, "content_block_start");
+    size_t from = out->len;
     json_kv_int(&j, "index", w->next_index);
     json_key(&j, "content_block");
     put_empty_block(w, &j, b);
-    frame_end(&j);
+    frame_end_raw(&j, from);
     b->told = true;
     w->open = b;
     flush_kept(w, b, out);
@@ -377,6 +389,7 @@ static void on_finish(struct stream_writer *w, const struct event *ev) {
 
 static void put_message_delta(struct stream_writer *w, struct buf *out) {
     struct json_writer j = frame_begin(out, "message_delta");
+    size_t from = out->len;
     json_key(&j, "delta");
     json_obj(&j);
     json_kv_cstr(&j, "stop_reason", anthropic_finish_text(w->finish, w->ends_in_tool));
@@ -391,7 +404,7 @@ static void put_message_delta(struct stream_writer *w, struct buf *out) {
     json_obj_end(&j);
     json_key(&j, "usage");
     anthropic_put_usage(&j, &w->usage, false);
-    frame_end(&j);
+    frame_end_raw(&j, from);
 }
 
 static void on_end(struct stream_writer *w, struct buf *out) {

@@ -154,3 +154,184 @@ TEST(ollama_stream_without_its_end_is_a_death) {
     CHECK_EQ(read_lines(&a, SLICE("{\"message\":{\"content\":\"a\"},\"done\":false}\n"), &sink), ERR_UP_DIED);
     arena_done(&a);
 }
+
+// ---- what is special to this wire
+
+static const struct write_options as_is = {.max_tokens = -1, .stream = -1};
+
+TEST(ollama_results_find_the_call_they_name) {
+    struct arena a;
+    arena_init(&a, 1 << 20, 0);
+    struct request *r = read_ok(
+        &a, OP_CHAT,
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\"}},"
+        "{\"function\":{\"name\":\"g\",\"arguments\":{}}},{\"id\":\"own\",\"function\":{\"name\":\"g\"}}]},"
+        "{\"role\":\"tool\",\"tool_name\":\"g\",\"content\":\"1\"},{\"role\":\"tool\",\"tool_call_id\":\"own\"},"
+        "{\"role\":\"tool\",\"content\":\"2\"},{\"role\":\"tool\",\"content\":\"3\"}]}");
+    CHECK(r != NULL);
+    static const char *const ids[] = {"call_1", "own", "call_0", "call_2"};
+    const struct message *m = r->messages->next;
+    for (size_t i = 0; i < 4; i++, m = m->next)
+        CHECK(slice_is(m->parts->id, ids[i]));
+    arena_done(&a);
+}
+
+TEST(ollama_bound_keeps_the_other_options) {
+    struct arena a;
+    struct wire_request wire;
+    struct problem p = PROBLEM(ERR_OK);
+    struct write_options o = as_is;
+    arena_init(&a, 1 << 20, 0);
+    struct request *r = read_ok(&a, OP_CHAT,
+                                "{\"model\":\"m\",\"options\":{\"mirostat\":1,\"num_predict\":-1,\"top_k\":2},"
+                                "\"messages\":[],\"template\":\"T\"}");
+    CHECK(r != NULL);
+    CHECK_EQ(r->n_unmodelled, 2);
+    CHECK_EQ(r->max_tokens, -1);
+    o.max_tokens = 9;
+    o.model = SLICE("n");
+    CHECK_EQ(dialect_ollama.write_request(&a, r, &o, &wire, &p), ERR_OK);
+    CHECK(slice_is(wire.body, "{\"model\":\"n\",\"options\":{\"mirostat\":1,\"top_k\":2,\"num_predict\":9},"
+                              "\"messages\":[],\"template\":\"T\"}"));
+    arena_done(&a);
+}
+
+TEST(ollama_generate_survives_both_ways) {
+    static const char body[] = "{\"model\":\"m\",\"prompt\":\"p\",\"suffix\":\"s\",\"system\":\"S\",\"raw\":true,"
+                               "\"images\":[\"iVBORw0KGgo=\"],\"think\":\"max\",\"stream\":false}";
+    struct arena a;
+    struct wire_request wire;
+    struct problem p = PROBLEM(ERR_OK);
+    const char *where = "";
+    arena_init(&a, 1 << 20, 0);
+    struct request *r = read_ok(&a, OP_GENERATE, body);
+    CHECK(r != NULL);
+    CHECK(r->has_images && r->raw);
+    request_erase_sources(r);
+    CHECK_EQ(dialect_ollama.write_request(&a, r, &as_is, &wire, &p), ERR_OK);
+    CHECK_STREQ(wire.path, "/api/generate");
+    struct request *again = read_ok(&a, OP_GENERATE, arena_cstr(&a, wire.body));
+    CHECK(again != NULL);
+    CHECK(request_equal(r, again, &where));
+    arena_done(&a);
+}
+
+TEST(ollama_refuses_to_count_tokens) {
+    struct arena a;
+    struct wire_request wire;
+    struct problem p = PROBLEM(ERR_OK);
+    struct request r;
+    arena_init(&a, 1 << 20, 0);
+    request_init(&r);
+    r.op = OP_COUNT_TOKENS;
+    CHECK_EQ(dialect_ollama.write_request(&a, &r, &as_is, &wire, &p), ERR_UNSUPPORTED);
+    CHECK_EQ(p.err, ERR_UNSUPPORTED);
+    arena_done(&a);
+}
+
+// Writes these events; the text is in the arena.
+static struct slice written(struct arena *a, struct request *r, const struct event *events, size_t n) {
+    struct buf out = BUF_INIT(1 << 20);
+    struct identity who = {SLICE("id"), SLICE("m"), 1700000000};
+    struct stream_writer *w = dialect_ollama.writer_new(a, r, &who);
+    for (size_t i = 0; i < n && w; i++)
+        if (dialect_ollama.writer_event(w, &events[i], &out))
+            break;
+    struct slice s = arena_copy(a, buf_slice(&out));
+    buf_done(&out);
+    return s;
+}
+
+TEST(ollama_says_load_and_unload) {
+    static const struct event events[] = {
+        {.kind = EV_START}, {.kind = EV_FINISH, .finish = FINISH_LOAD}, {.kind = EV_END}};
+    static const struct {
+        struct slice keep_alive;
+        const char *reason;
+    } rows[] = {
+        {SLICE_NONE, "\"load\"}\n"},   {SLICE("\"5m\""), "\"load\"}\n"},   {SLICE("-1"), "\"load\"}\n"},
+        {SLICE("0"), "\"unload\"}\n"}, {SLICE("\"0s\""), "\"unload\"}\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena a;
+        struct request r;
+        arena_init(&a, 1 << 20, 0);
+        request_init(&r);
+        r.keep_alive = rows[i].keep_alive;
+        bool fine = slice_ends(written(&a, &r, events, 3), rows[i].reason);
+        arena_done(&a);
+        CHECK(fine);
+    }
+}
+
+// Line breaks between the tokens of a model's arguments must not break the line; unknown counts are not zero.
+TEST(ollama_lines_are_lines) {
+    static const struct event events[] = {
+        {.kind = EV_START},
+        {.kind = EV_BLOCK_BEGIN, .block_kind = BLOCK_TOOL, .call_id = SLICE("c"), .name = SLICE("f")},
+        {.kind = EV_DELTA, .block_kind = BLOCK_TOOL, .text = SLICE("{\n\"a\":")},
+        {.kind = EV_DELTA, .block_kind = BLOCK_TOOL, .text = SLICE("\r\n1}")},
+        {.kind = EV_BLOCK_END, .block_kind = BLOCK_TOOL},
+        {.kind = EV_FINISH, .finish = FINISH_TOOL},
+        {.kind = EV_USAGE, .usage = USAGE_NONE},
+        {.kind = EV_END},
+    };
+    struct arena a;
+    struct request r;
+    struct answer answer;
+    arena_init(&a, 1 << 20, 0);
+    request_init(&r);
+    struct slice out = written(&a, &r, events, sizeof events / sizeof events[0]);
+    CHECK(slice_search(out, SLICE("eval_count")) == SIZE_MAX);
+    CHECK(slice_search(out, SLICE("\"eval_duration\":1")) != SIZE_MAX);
+    CHECK(answer_init(&answer, &a));
+    struct event_sink sink = {to_answer, &answer};
+    CHECK_EQ(read_lines(&a, out, &sink), ERR_OK);
+    CHECK_EQ(answer.n_blocks, 1);
+    CHECK_EQ(answer.choices[0].finish, FINISH_TOOL);
+    arena_done(&a);
+}
+
+TEST(ollama_ids_differ_from_answer_to_answer) {
+    static const char format[] =
+        "{\"model\":\"m\",\"created_at\":\"%d\",\"message\":{\"role\":\"assistant\",\"content\":"
+        "\"\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{}}}]},\"done\":true}";
+    struct arena a;
+    struct answer answers[2];
+    arena_init(&a, 1 << 20, 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK(answer_init(&answers[i], &a));
+        struct event_sink sink = {to_answer, &answers[i]};
+        struct slice body = slice_str(arena_printf(&a, format, i));
+        CHECK_EQ(dialect_ollama.read_answer(&a, OP_CHAT, body, &sink), ERR_OK);
+    }
+    CHECK(answers[0].first->call_id.n > 0);
+    CHECK(!slice_eq(answers[0].first->call_id, answers[1].first->call_id));
+    arena_done(&a);
+}
+
+TEST(ollama_keeps_what_an_upstream_says_of_itself) {
+    static const struct {
+        int status;
+        const char *body;
+        enum err err;
+        bool told;
+    } rows[] = {
+        {404, "{\"error\":\"model \\\"m\\\" not found, try pulling it first\"}", ERR_UP_NOT_FOUND, false},
+        {400, "{\"error\":\"\\\"m\\\" does not support tools\"}", ERR_UP_REFUSED, true},
+        {500, "{\"error\":\"llama runner process has terminated\"}", ERR_UP_INTERNAL, false},
+        {503, "{\"error\":\"server busy, please try again\"}", ERR_UP_OVERLOADED, false},
+        {502, "<html>", ERR_UP_INTERNAL, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena a;
+        struct problem p;
+        arena_init(&a, 1 << 20, 0);
+        dialect_ollama.read_error(&a, rows[i].status, slice_str(rows[i].body), 0, &p);
+        bool told = p.message.n > 0, detailed = p.detail.n > 0;
+        arena_done(&a);
+        CHECK_EQ(p.err, rows[i].err);
+        CHECK_EQ(told, rows[i].told);
+        CHECK(detailed);
+    }
+}

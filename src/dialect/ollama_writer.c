@@ -46,6 +46,14 @@ static struct json_writer line_begin(struct slice head, struct buf *out) {
     return (struct json_writer){out, true};
 }
 
+// Raw JSON (arguments, log probabilities) may be spread over lines, and a line is all that NDJSON has. Line breaks stand
+// between its tokens only.
+static void make_one_line(struct buf *out, size_t from) {
+    for (size_t i = from; i < out->len; i++)
+        if (out->p[i] == '\n' || out->p[i] == '\r')
+            out->p[i] = ' ';
+}
+
 static void line_end(struct json_writer *j, bool more) {
     if (more)
         json_kv_bool(j, "done", false);
@@ -148,9 +156,11 @@ static enum err put_logprobs(struct stream_writer *w, struct slice json, struct 
     enum err e = frame_json_read(&w->json, json, &root);
     if (e || !yyjson_is_arr(yyjson_obj_get(root, "content")))
         return e == ERR_NO_MEMORY ? e : ERR_OK;
+    size_t from = out->len;
     struct json_writer j = line_begin(w->head, out);
     put_empty(w, &j);
     json_kv_raw(&j, "logprobs", json_get_src(&w->json.doc, root, "content"));
+    make_one_line(out, from);
     line_end(&j, true);
     return ERR_OK;
 }
@@ -158,12 +168,14 @@ static enum err put_logprobs(struct stream_writer *w, struct slice json, struct 
 static void put_call_line(struct stream_writer *w, const struct open_call *c, struct buf *out) {
     if (w->r->op == OP_GENERATE)
         return; // generate knows no calls
+    size_t from = out->len;
     struct json_writer j = line_begin(w->head, out);
     message_begin(&j, SLICE(""));
     json_key(&j, "tool_calls");
     json_arr(&j);
     put_call(&j, w->a, c->id, w->n_calls++, c->name, buf_slice(&c->arguments));
     json_arr_end(&j);
+    make_one_line(out, from);
     json_obj_end(&j);
     line_end(&j, true);
 }
@@ -344,6 +356,7 @@ enum err ollama_write_answer(struct arena *a, const struct request *r, const str
     struct slice head = make_head(a, who);
     if (!head.p)
         return ERR_NO_MEMORY;
+    size_t from = out->len;
     struct json_writer j = line_begin(head, out);
     if (r->op == OP_GENERATE) {
         put_texts(&j, answer, false, "response");
@@ -360,5 +373,6 @@ enum err ollama_write_answer(struct arena *a, const struct request *r, const str
     put_all_logprobs(&j, a, answer);
     put_done(&j, r, answer->choices[0].finish, &answer->usage);
     json_obj_end(&j);
+    make_one_line(out, from);
     return buf_status(out);
 }

@@ -365,7 +365,7 @@ class Gridtie(Process):
 
         def look():
             reply = self.get(f"/gridtie/v1/why/{name}", headers)
-            return reply.json if reply.status == 200 else None
+            return reply.json if reply.status == 200 and reply.json["outcome"] != "open" else None
         return eventually(look, 5, f"why {name}")
 
     def metrics(self):

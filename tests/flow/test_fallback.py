@@ -25,7 +25,7 @@ FAULTS = {
     "no JSON": {"body": "hello", "content_type": "application/json"},
     "silence": {"first_ms": 5000},
     "silence before the head": {"delay_ms": 5000},
-    "an error inside the stream": {"error": "overloaded", "error_after_events": 1},
+    "an error inside the stream": {"error": "overloaded", "error_after_events": 0},
     "an empty stream": {"body": "", "content_type": "text/event-stream"},
 }
 

@@ -294,15 +294,19 @@ def test_what_a_client_saw_in_full_is_in_the_ledger_after_kill_9_and_only_once(s
     for row in daemon.get("/gridtie/v1/log?limit=1000").json["exchanges"]:
         rows[row["id"]] = rows.get(row["id"], 0) + 1
     assert all(n == 1 for n in rows.values())
+    unknown = 0
     for name, tokens in seen[-300:]:
         assert rows.get(name) == 1 or len(rows) >= 1000, f"{name} is missing"
         why = daemon.why(name)
+        if why["outcome"] == "unknown":  # killed between the answer's last byte and the journal's line
+            unknown += 1
+            continue
         assert why["attempts"][0]["usage"]["input_tokens"] == tokens
         assert why["cost_picousd"] == tokens * 1_000_000 + 7 * 2_000_000
+    assert unknown <= 3 * 4, "more unknown outcomes than requests that were open at a kill"
     totals = daemon.get("/gridtie/v1/totals").json
     billed = sum(b["cost_picousd"] for b in sim.bill())
-    assert totals["settled_picousd"] >= sum(t * 1_000_000 + 14_000_000 for _, t in seen)
-    assert totals["settled_picousd"] + totals["open_picousd"] >= 0 and billed > 0
+    assert totals["settled_picousd"] >= billed, "the ledger is below what the provider billed"
 
 
 def test_an_attempt_that_a_kill_left_open_is_marked_unknown(sim, gridtie):

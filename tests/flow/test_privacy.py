@@ -87,7 +87,7 @@ def test_internal_goes_to_a_cloud_only_if_it_keeps_nothing(sims, gridtie):
 
 
 def test_a_default_label_holds_for_requests_that_say_nothing(sims, gridtie):
-    at, daemon = zoned(sims, gridtie, label="secret")
+    at, daemon = zoned(sims, gridtie, privacy={"default_label": "secret"})
     reply, _ = ask(daemon, "openai", "any", headers={"x-gridtie-label": "public"})
     assert reply.headers["x-gridtie-zone"] == "device" and reached(at) == {"device"}
 

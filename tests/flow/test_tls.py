@@ -71,7 +71,7 @@ def test_a_reset_inside_a_tls_stream_ends_it_with_an_error(sim, gridtie, papers,
     front = fronts(TlsFront, sim.port, cert, key)
     daemon = gridtie({"endpoints": [row(front, ca)]})
     front.cut_after = 2500
-    reply, a = ask(daemon, client, "o/m", order(words=400), True)
+    reply, a = ask(daemon, client, "o/m", order(words=400, chunk_ms=10), True)
     assert reply.status == 200 and a.text and not a.ended and (a.error or not reply.complete)
     front.cut_after = 0
     reply, _ = ask(daemon, client, "o/m")

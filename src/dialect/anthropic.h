@@ -32,6 +32,7 @@ enum anthropic_said {
     SAID_ARGUMENTS = 1 << 9,
     SAID_STOP = 1 << 10,
     SAID_NAME = 1 << 11,
+    SAID_DETAIL = 1 << 12,
 };
 
 struct anthropic_out {

@@ -79,6 +79,8 @@ static void put_source(struct anthropic_out *out, const struct part *p, const ch
 static void put_image(struct anthropic_out *out, const struct part *p) {
     open_block(out, "image");
     put_source(out, p, "image/png");
+    if (p->detail.n)
+        anthropic_say(out, SAID_DETAIL, "dropped", "image_url.detail", "this dialect has no such parameter");
     close_block(out, p);
 }
 

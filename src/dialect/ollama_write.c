@@ -17,6 +17,7 @@ enum said {
     SAID_NAME = 1 << 6,
     SAID_TOOL = 1 << 7,
     SAID_STRICT = 1 << 8,
+    SAID_DETAIL = 1 << 9,
 };
 
 struct out {
@@ -112,6 +113,8 @@ static void put_calls(struct out *out, const struct message *m) {
 static void note_part(struct out *out, const struct part *p) {
     if (p->kind == PART_AUDIO || p->kind == PART_DOCUMENT || (p->kind == PART_IMAGE && !p->data.n))
         say(out, SAID_MEDIA, "dropped", "messages[].content", "this dialect takes inline images only");
+    if (p->detail.n)
+        say(out, SAID_DETAIL, "dropped", "image_url.detail", "this dialect has no such parameter");
     if (p->kind == PART_OPAQUE)
         say(out, SAID_OPAQUE, "dropped", "messages[].content", "a part that only the client's dialect has");
     if (p->cache_control.p)

@@ -9,7 +9,7 @@
 
 struct origin { // where to connect
     bool tls;
-    struct slice host;      // name or address, for Host and SNI
+    struct slice host; // name or address, for Host and SNI
     uint16_t port;
     struct slice unix_path; // not empty: connect here instead, host is still sent
     const char *proxy;      // "http://127.0.0.1:3128" or NULL: direct (the environment is not looked at)
@@ -18,17 +18,17 @@ struct origin { // where to connect
 
 struct fetch_request {
     struct origin origin;
-    const char *method;      // "POST"
-    struct slice path;       // with query
-    struct headers headers;  // without Host, Content-Length, Connection: those are ours
-    struct slice body;       // borrowed until done
-    uint64_t connect_ms;     // 0 = LIMIT_CONNECT_MS. Other deadlines are the caller's (fetch_cancel)
+    const char *method;          // "POST"
+    struct slice path;           // with query
+    struct headers headers;      // without Host, Content-Length, Connection: those are ours
+    struct slice body;           // borrowed until done
+    uint64_t connect_ms;         // 0 = LIMIT_CONNECT_MS. Other deadlines are the caller's (fetch_cancel)
     const struct permit *permit; // checked by outgoing_open
-    bool fresh;              // do not reuse a kept-alive connection
+    bool fresh;                  // do not reuse a kept-alive connection
 };
 
 struct fetch_hooks {
-    void (*on_sent)(void *user);   // the whole request is written; may be NULL
+    void (*on_sent)(void *user);                                      // the whole request is written; may be NULL
     void (*on_head)(void *user, int status, const struct headers *h); // h is borrowed during the call
     void (*on_body)(void *user, struct slice bytes);                  // decoded of chunking; borrowed during the call
     // Exactly once, unless cancelled; the fetch is gone after it. ERR_OK: the answer was complete (its length or last
@@ -55,6 +55,7 @@ void fetch_cancel(struct fetch *f);
 bool fetch_reused(const struct fetch *f); // runs on a kept-alive connection
 
 // Splits "http://host:1234/base" ; problem gets a text. The slices point into url.
-MUST_CHECK enum err origin_parse(struct slice url, struct origin *ret, struct slice *ret_base_path, struct buf *problem);
+MUST_CHECK enum err origin_parse(struct slice url, struct origin *ret, struct slice *ret_base_path,
+                                 struct buf *problem);
 
 #endif

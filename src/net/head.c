@@ -38,6 +38,12 @@ static int on_method(llhttp_t *p, const char *at, size_t n) {
     return 0;
 }
 
+// llhttp also knows RTSP and ICE, whose methods and rules are others.
+static int on_protocol(llhttp_t *p, const char *at, size_t n) {
+    (void)p;
+    return slice_is(slice_of(at, n), "HTTP") ? 0 : -1;
+}
+
 static int on_url(llhttp_t *p, const char *at, size_t n) {
     message_of(p)->target = slice_of(at, n);
     return 0;
@@ -90,6 +96,7 @@ static int on_message_complete(llhttp_t *p) {
 }
 
 static const llhttp_settings_t settings = {.on_method = on_method,
+                                           .on_protocol = on_protocol,
                                            .on_url = on_url,
                                            .on_header_field = on_header_field,
                                            .on_header_value = on_header_value,

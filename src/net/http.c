@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Headers and status texts (RFC 9110). Pure.
+// What both ends of HTTP share and that needs no connection: looking a header up, and the names of statuses. Pure
+// functions over borrowed bytes.
 #include "net/http.h"
 
 struct slice headers_get(const struct headers *h, const char *name) {
@@ -42,6 +43,6 @@ const char *http_status_text(int status) {
         S(529, "Overloaded");
 #undef S
     default:
-        return "Status";
+        return status < 400 ? "Status" : status < 500 ? "Client Error" : "Server Error";
     }
 }

@@ -9,9 +9,9 @@
 #include "base/zone.h"
 
 struct permit {
-    enum zone zone;        // where the target stands
-    unsigned allowed;      // bit mask of zones (1u << zone) that the request's reach allows
-    const char *purpose;   // "exchange", "probe", "engine", "cli"
+    enum zone zone;      // where the target stands
+    unsigned allowed;    // bit mask of zones (1u << zone) that the request's reach allows
+    const char *purpose; // "exchange", "probe", "engine", "cli"
 };
 
 // A non-blocking, close-on-exec socket that is connecting or connected to addr. The caller owns *ret_fd.

@@ -10,22 +10,22 @@ struct conn; // a client's connection
 
 // One whole request. Everything is borrowed until conn_end/conn_respond of this request, at which it is freed.
 struct http_request {
-    struct slice method;  // "POST"
-    struct slice target;  // "/v1/models?x=1"
-    struct slice path;    // raw, without the query
-    struct slice query;   // behind '?', raw
+    struct slice method; // "POST"
+    struct slice target; // "/v1/models?x=1"
+    struct slice path;   // raw, without the query
+    struct slice query;  // behind '?', raw
     struct headers headers;
     struct slice body;
     bool keep_alive;
-    bool loopback;        // the peer is on this machine's loopback, or a unix socket
+    bool loopback; // the peer is on this machine's loopback, or a unix socket
     bool is_unix;
-    uint64_t start_us;    // clock_mono_us of the first byte
+    uint64_t start_us; // clock_mono_us of the first byte
 };
 
 // 0 or NULL in a number's place: the limit of base/limits.h.
 struct server_options {
-    size_t body_bytes;        // limit of a body; beyond it 413 and close
-    uint64_t head_ms;         // the head must be whole by then (408)
+    size_t body_bytes; // limit of a body; beyond it 413 and close
+    uint64_t head_ms;  // the head must be whole by then (408)
     uint64_t body_idle_ms;
     uint64_t keepalive_ms;
     uint64_t send_idle_ms;

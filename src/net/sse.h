@@ -11,9 +11,9 @@ struct frame_reader {
     struct buf pending; // an unfinished frame
     struct buf joined;  // data of several lines
     size_t max_bytes;
-    size_t scanned_;    // bytes of pending that were looked at
-    size_t line_;       // where the unfinished line starts in pending
-    bool begun_;        // a frame was read: a byte order mark is not expected any more
+    size_t scanned_; // bytes of pending that were looked at
+    size_t line_;    // where the unfinished line starts in pending
+    bool begun_;     // a frame was read: a byte order mark is not expected any more
 };
 
 void frame_reader_init(struct frame_reader *r, enum framing f, size_t max_bytes);

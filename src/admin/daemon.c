@@ -62,30 +62,42 @@ static void grid_is_closed(void *ctx) {
 
 static void shift_is_closed_on_main(void *arg) {
     struct daemon *d = arg;
-    if (++d->n_closed == d->n_shifts)
+    if (++d->n_closed < d->n_shifts)
+        return;
+    if (d->grid)
         grid_close(d->grid, grid_is_closed, d);
+    else
+        loop_stop(&d->main);
 }
 
 static void client_is_closed(void *arg) {
     struct shift *s = arg;
-    if (loop_post(&s->d->main, shift_is_closed_on_main, s->d) == ERR_OK)
-        s->closed = true;
+    if (loop_post(&s->d->main, shift_is_closed_on_main, s->d))
+        LOG(LOG_ERROR, "the main loop does not take letters");
     loop_stop(&s->worker.loop);
 }
 
 static void server_is_closed(void *arg) {
     struct shift *s = arg;
-    client_close(s->worker.client, client_is_closed, s);
+    if (s->worker.client)
+        client_close(s->worker.client, client_is_closed, s);
+    else
+        client_is_closed(s);
 }
 
+// Also of a shift that was opened in part.
 static void shift_close(void *arg) {
     struct shift *s = arg;
-    if (!s->worker.server)
-        return;
     struct server *server = s->worker.server;
+    if (s->closing)
+        return;
+    s->closing = true;
     s->worker.server = NULL;
     worker_cut(&s->worker);
-    server_close(server, server_is_closed, s);
+    if (server)
+        server_close(server, server_is_closed, s);
+    else
+        server_is_closed(s);
 }
 
 static void shifts_cut(struct daemon *d) {
@@ -236,9 +248,7 @@ static enum err shift_open(struct daemon *d, unsigned i) {
                                .cors_origins = c->cors};
     s->d = d;
     s->worker.journal = ledger_journal(d->ledger, i);
-    enum err e = loop_init(&s->worker.loop, i);
-    if (!e)
-        e = client_new(&s->worker.loop, &s->worker.client);
+    enum err e = client_new(&s->worker.loop, &s->worker.client);
     if (!e)
         e = server_new(&s->worker.loop, &o, &front_hooks, s, &s->worker.server);
     return e;
@@ -297,20 +307,29 @@ static unsigned loops_wanted(const struct config *c) {
     return n > LIMIT_LOOPS ? LIMIT_LOOPS : (unsigned)n;
 }
 
-static enum err ledger_start(struct daemon *d, const char *data_dir, struct buf *problem) {
-    struct ledger_options o = {
-        .dir = data_dir, .loops = d->n_shifts, .retention_s = d->config->retention_s, .batch_ms = 100};
+static enum err ledger_start(struct daemon *d, unsigned loops, const char *data_dir, struct buf *problem) {
+    struct ledger_options o = {.dir = data_dir, .loops = loops, .retention_s = d->config->retention_s, .batch_ms = 100};
     return ledger_open(&o, &d->ledger, problem);
 }
 
-static bool daemon_open(struct daemon *d, const char *data_dir, const char *runtime_dir, struct buf *problem) {
-    d->n_shifts = loops_wanted(d->config);
-    d->shifts = mem_zalloc(d->n_shifts * sizeof *d->shifts);
-    if (!d->shifts || ledger_start(d, data_dir, problem))
-        return false;
-    for (unsigned i = 0; i < d->n_shifts; i++)
+static bool shifts_open(struct daemon *d, unsigned loops) {
+    while (d->n_shifts < loops) {
+        unsigned i = d->n_shifts;
+        if (loop_init(&d->shifts[i].worker.loop, i))
+            return false;
+        d->n_shifts++; // from here on there is something to close
         if (shift_open(d, i))
             return false;
+    }
+    return true;
+}
+
+// False: daemon_abandon takes down what is there.
+static bool daemon_open(struct daemon *d, const char *data_dir, const char *runtime_dir, struct buf *problem) {
+    unsigned loops = loops_wanted(d->config);
+    d->shifts = mem_zalloc(loops * sizeof *d->shifts);
+    if (!d->shifts || ledger_start(d, loops, data_dir, problem) || !shifts_open(d, loops))
+        return false;
     if (grid_new(&d->main, d->config, data_dir, runtime_dir, grid_changed, d, &d->grid, problem))
         return false;
     for (unsigned i = 0; i < d->n_shifts; i++)
@@ -319,8 +338,6 @@ static bool daemon_open(struct daemon *d, const char *data_dir, const char *runt
 }
 
 static void daemon_run(struct daemon *d) {
-    timer_init(&d->drain_timer, &d->main, drain_is_over, d);
-    signals_start(d);
     for (unsigned i = 0; i < d->n_shifts; i++) {
         struct shift *s = &d->shifts[i];
         s->running = true;
@@ -330,6 +347,16 @@ static void daemon_run(struct daemon *d) {
     loop_run(&d->main);
     for (unsigned i = 0; i < d->n_shifts; i++)
         (void)pthread_join(d->shifts[i].thread, NULL);
+}
+
+// What daemon_open made before it failed ends in the order of any stop, only that no thread ran yet.
+static void daemon_abandon(struct daemon *d) {
+    for (unsigned i = 0; i < d->n_shifts; i++) {
+        shift_close(&d->shifts[i]);
+        loop_run(&d->shifts[i].worker.loop);
+    }
+    if (d->n_shifts)
+        loop_run(&d->main);
 }
 
 static void daemon_done(struct daemon *d) {
@@ -343,8 +370,6 @@ static void daemon_done(struct daemon *d) {
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     loop_done(&d->main);
     mem_free(d->shifts);
-    config_unref(d->config);
-    buf_done(&d->listening);
 }
 
 // ---- the command
@@ -388,7 +413,6 @@ static int daemon_fail(const char *what, struct buf *problem) {
     (void)fprintf(stderr, "gridtie: %s\n%s", what, buf_cstr(problem));
     if (problem->len && problem->p[problem->len - 1] != '\n')
         (void)fputc('\n', stderr);
-    buf_done(problem);
     return 1;
 }
 
@@ -419,6 +443,28 @@ static const char *provider_name(size_t i) {
     return i < n_providers ? providers[i].name : NULL;
 }
 
+static int daemon_live(struct daemon *d, struct buf *data, struct buf *run, struct buf *problem) {
+    if (config_load(d->config_path, &d->config, problem))
+        return daemon_fail("the config has problems:", problem);
+    if (!config_is_safe(d->config, problem))
+        return daemon_fail("refused to start:", problem);
+    config_apply_log(d->config);
+    outgoing_set_offline(d->config->offline);
+    if (!dirs_make(d->config, data, run, problem))
+        return daemon_fail("no place for state:", problem);
+    if (loop_init(&d->main, LIMIT_LOOPS))
+        return daemon_fail("no event loop", problem);
+    timer_init(&d->drain_timer, &d->main, drain_is_over, d);
+    signals_start(d);
+    bool open = daemon_open(d, buf_cstr(data), buf_cstr(run), problem);
+    if (open)
+        daemon_run(d);
+    else
+        daemon_abandon(d);
+    daemon_done(d);
+    return open ? 0 : daemon_fail("could not start:", problem);
+}
+
 int daemon_main(int argc, char **argv) {
     static struct daemon d;
     struct buf problem = BUF_INIT(1u << 20), data = BUF_INIT(4096), run = BUF_INIT(4096), path = BUF_INIT(4096);
@@ -431,25 +477,15 @@ int daemon_main(int argc, char **argv) {
     d.config_path = config_path ? config_path : default_config(&path);
     d.start_wall_s = clock_wall_s();
     buf_init(&d.listening, 65536);
-    if (config_load(d.config_path, &d.config, &problem))
-        return daemon_fail("the config has problems:", &problem);
-    if (!config_is_safe(d.config, &problem))
-        return daemon_fail("refused to start:", &problem);
-    config_apply_log(d.config);
-    outgoing_set_offline(d.config->offline);
-    if (loop_init(&d.main, LIMIT_LOOPS))
-        return daemon_fail("no event loop", &problem);
-    if (!dirs_make(d.config, &data, &run, &problem))
-        return daemon_fail("no place for state:", &problem);
-    if (!daemon_open(&d, buf_cstr(&data), buf_cstr(&run), &problem))
-        return daemon_fail("could not start:", &problem);
-    daemon_run(&d);
-    daemon_done(&d);
-    LOG(LOG_INFO, "stopped");
+    status = daemon_live(&d, &data, &run, &problem);
+    if (status == 0)
+        LOG(LOG_INFO, "stopped");
+    config_unref(d.config);
+    buf_done(&d.listening);
     buf_done(&data);
     buf_done(&run);
     buf_done(&path);
     buf_done(&problem);
     mem_free((void *)(uintptr_t)d.config_path);
-    return 0;
+    return status;
 }

@@ -15,9 +15,8 @@ struct shift {
     struct worker worker; // first: a worker's shift is found by cast
     struct daemon *d;
     pthread_t thread;
-    bool running;      // the thread was started
-    bool closed;       // server and client are gone
-    struct timer beat; // unused by the hot path: wakes the loop so that a stop is seen
+    bool running; // the thread was started
+    bool closing; // server and client are going, or gone
 };
 
 struct daemon {

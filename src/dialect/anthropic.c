@@ -133,11 +133,10 @@ static bool about_the_request(enum err e) {
     return e == ERR_UP_REFUSED || e == ERR_CONTEXT_LENGTH || e == ERR_CONTENT_FILTER || e == ERR_TOO_LARGE;
 }
 
-static void fill(struct arena *a, int status, enum err e, struct slice text, struct slice code, struct problem *ret) {
+static void fill(struct arena *a, int status, enum err e, struct slice text, struct problem *ret) {
     *ret = PROBLEM(e);
     ret->status = status;
     ret->detail = arena_copy(a, slice_first(text, DETAIL_BYTES));
-    ret->code = code.n ? arena_copy(a, slice_first(code, 64)) : SLICE_NONE;
     if (about_the_request(e))
         ret->message = ret->detail;
 }
@@ -149,7 +148,7 @@ void anthropic_problem_of(struct arena *a, int status, yyjson_val *root, struct 
         message = json_str(error);
     if (!message.n)
         message = json_get_str(root, "message");
-    fill(a, status, error_of(status, type, message), message, type, ret);
+    fill(a, status, error_of(status, type, message), message, ret);
 }
 
 void anthropic_read_error(struct arena *a, int status, struct slice body, unsigned quirks, struct problem *ret) {
@@ -157,7 +156,7 @@ void anthropic_read_error(struct arena *a, int status, struct slice body, unsign
     struct json_error why;
     (void)quirks;
     if (json_read(a, body, &doc, &why)) {
-        fill(a, status, dialect_err_of_status(status), body, SLICE_NONE, ret);
+        fill(a, status, dialect_err_of_status(status), body, ret);
         return;
     }
     anthropic_problem_of(a, status, yyjson_doc_get_root(doc.doc), ret);

@@ -25,8 +25,10 @@ static enum err read_source(struct field_reader *rd, const struct field_at *at, 
         e = field_str(rd, &source, "media_type", &p->media_type);
     if (e)
         return e;
-    if (slice_is(type, "base64"))
-        return field_str_needed(rd, &source, "data", &p->data);
+    if (slice_is(type, "base64")) {
+        e = field_str_needed(rd, &source, "data", &p->data);
+        return e ? e : field_base64(rd, &source, "data", p->data);
+    }
     if (slice_is(type, "url"))
         return field_str_needed(rd, &source, "url", &p->url);
     if (slice_is(type, "text")) // plain text, not base64

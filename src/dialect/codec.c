@@ -83,6 +83,21 @@ enum err field_wrong(struct field_reader *rd, const struct field_at *at, const c
     return text ? field_refuse(rd, at, name, ERR_BAD_FIELD, text) : field_no_memory(rd);
 }
 
+static bool is_base64(struct slice s) {
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' ||
+                  (c == '=' && i + 2 >= s.n);
+        if (!ok)
+            return false;
+    }
+    return s.n > 0;
+}
+
+enum err field_base64(struct field_reader *rd, const struct field_at *at, const char *name, struct slice data) {
+    return is_base64(data) ? ERR_OK : field_refuse(rd, at, name, ERR_BAD_FIELD, "expected base64");
+}
+
 enum err field_missing(struct field_reader *rd, const struct field_at *at, const char *name) {
     return field_refuse(rd, at, name, ERR_MISSING_FIELD, "this field is required");
 }

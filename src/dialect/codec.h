@@ -33,6 +33,9 @@ MUST_CHECK enum err field_wrong(struct field_reader *rd, const struct field_at *
 // The type was right, the value is not: "<path>: <text>". Returns `e` (ERR_BAD_FIELD, ERR_UNSUPPORTED, ERR_MISSING_FIELD).
 MUST_CHECK enum err field_refuse(struct field_reader *rd, const struct field_at *at, const char *name, enum err e,
                                  const char *text);
+// Refuses what is not base64 (RFC 4648 4), before an upstream does so in words that name no field.
+MUST_CHECK enum err field_base64(struct field_reader *rd, const struct field_at *at, const char *name,
+                                 struct slice data);
 MUST_CHECK enum err field_missing(struct field_reader *rd, const struct field_at *at, const char *name);
 MUST_CHECK enum err field_no_memory(struct field_reader *rd);
 // Refuses an object that names one of `names` (NULL-terminated, at most 64) twice: readers differ in which one counts, and

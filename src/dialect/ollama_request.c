@@ -32,17 +32,6 @@ static struct slice media_type_of(struct slice base64) {
     return SLICE("image/png");
 }
 
-static bool is_base64(struct slice s) {
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        bool ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' ||
-                  (c == '=' && i + 2 >= s.n);
-        if (!ok)
-            return false;
-    }
-    return s.n > 0;
-}
-
 static enum err read_images(struct field_reader *rd, const struct field_at *obj, struct part ***tail) {
     yyjson_val *list = NULL, *v;
     size_t i, n;
@@ -53,8 +42,9 @@ static enum err read_images(struct field_reader *rd, const struct field_at *obj,
         const struct field_at at = FIELD_MEMBER(obj, "images", list), one = FIELD_ELEMENT(&at, i, v);
         if (!yyjson_is_str(v))
             return field_wrong(rd, &one, NULL, "a base64 string", v);
-        if (!is_base64(json_str(v)))
-            return field_refuse(rd, &one, NULL, ERR_BAD_FIELD, "expected base64");
+        e = field_base64(rd, &one, NULL, json_str(v));
+        if (e)
+            return e;
         struct part *p = part_add(rd->a, tail, PART_IMAGE);
         if (!p)
             return field_no_memory(rd);

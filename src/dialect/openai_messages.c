@@ -26,19 +26,20 @@ static enum err add_text(struct parts_out *out, enum part_kind kind, struct slic
 
 // ---- one part
 
-static void set_media(struct part *p, struct slice url) {
-    if (!data_url_split(url, &p->media_type, &p->data))
-        p->url = url;
+static enum err read_media(struct field_reader *rd, const struct field_at *at, const char *name, struct slice url,
+                           struct part *p) {
+    if (data_url_split(url, &p->media_type, &p->data))
+        return field_base64(rd, at, name, p->data);
+    p->url = url;
+    return ERR_OK;
 }
 
 static enum err read_image(struct field_reader *rd, const struct field_at *at, struct part *p) {
     yyjson_val *v = yyjson_obj_get(at->val, "image_url");
     struct slice url = SLICE_NONE;
     p->kind = PART_IMAGE;
-    if (yyjson_is_str(v)) { // some clients leave the object out
-        set_media(p, json_str(v));
-        return ERR_OK;
-    }
+    if (yyjson_is_str(v)) // some clients leave the object out
+        return read_media(rd, at, "image_url", json_str(v), p);
     enum err e = field_obj(rd, at, "image_url", &v);
     if (e)
         return e;
@@ -48,9 +49,7 @@ static enum err read_image(struct field_reader *rd, const struct field_at *at, s
     e = field_str_needed(rd, &image, "url", &url);
     if (!e)
         e = field_str(rd, &image, "detail", &p->detail);
-    if (!e)
-        set_media(p, url);
-    return e;
+    return e ? e : read_media(rd, &image, "url", url, p);
 }
 
 static enum err read_audio(struct field_reader *rd, const struct field_at *at, struct part *p) {

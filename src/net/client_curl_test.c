@@ -317,11 +317,13 @@ TEST(curl_tls_long_body) {
 }
 
 TEST(curl_tls_failures) {
-    SKIP("fails on a loaded machine; see the closing note");
     struct tls t = {0};
     struct call k;
-    if (!tls_open(&t))
+    int port, fd = wire_listen(&port);
+    if (!tls_open(&t)) {
+        close(fd);
         return;
+    }
     struct fetch_request r = request_to(&t, "/echo");
     r.origin.ca_file = NULL; // unknown to the system
     CHECK_EQ(call_run(&k, &t, &r), ERR_UP_TLS);
@@ -332,7 +334,7 @@ TEST(curl_tls_failures) {
     CHECK_EQ(call_run(&k, &t, &r), ERR_UP_TLS);
     call_free(&k);
     r = request_to(&t, "/echo");
-    r.origin.port = (uint16_t)t.proxy_port; // no TLS there, and no answer: connecting holds the handshake
+    r.origin.port = (uint16_t)port; // nobody accepts, the kernel does: connecting holds the handshake
     r.connect_ms = 200;
     CHECK_EQ(call_run(&k, &t, &r), ERR_UP_TIMEOUT);
     call_free(&k);
@@ -345,10 +347,9 @@ TEST(curl_tls_failures) {
         enum err e = call_run(&k, &t, &r);
         if (e != ends[i].want && e != ERR_UP_PROTOCOL)
             FAIL("%s: %s (%s)", ends[i].path, err_name(e), k.detail);
-        CHECK_EQ(k.status, 200);
+        CHECK(k.status == 200 || i == 0); // a reset may overtake what was sent before it
         call_free(&k);
     }
-    int port, fd = wire_listen(&port);
     close(fd);
     r.origin.port = (uint16_t)port;
     CHECK_EQ(call_run(&k, &t, &r), ERR_UP_CONNECT);

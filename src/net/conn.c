@@ -131,8 +131,32 @@ void conn_lost(struct conn *c) {
         c->server->hooks.on_gone(c->server->ctx, c, c->user);
 }
 
+static void slice_move(struct slice *s, uintptr_t from, const char *to, size_t n) {
+    // A slice that is not in the buffer ("/" of an absolute target) stays.
+    if (s->p && (uintptr_t)s->p - from <= n)
+        s->p = to + ((uintptr_t)s->p - from);
+}
+
+// The buffer may have moved while the body came.
+static void request_rebase(struct conn *c) {
+    struct request *q = c->req;
+    const char *to = c->in.p;
+    struct slice *own[] = {&q->r.method, &q->r.target, &q->r.path, &q->r.query};
+    if (q->base == (uintptr_t)to)
+        return;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        slice_move(own[i], q->base, to, c->head_bytes);
+    for (size_t i = 0; i < q->r.headers.n; i++) {
+        slice_move(&q->v[i].name, q->base, to, c->head_bytes);
+        slice_move(&q->v[i].value, q->base, to, c->head_bytes);
+    }
+    q->base = (uintptr_t)to;
+}
+
 static void conn_refuse_and_close(struct conn *c, int status, const char *text) {
     c->body_unread = true; // where the next request would begin is not known
+    if (c->req)
+        request_rebase(c); // the refusal is written in the dialect of its path
     conn_refuse(c, status, text, SLICE_NONE, SLICE_NONE);
 }
 
@@ -377,28 +401,6 @@ static void conn_body_begin(struct conn *c) {
 }
 
 // ---- the whole request
-
-static void slice_move(struct slice *s, uintptr_t from, const char *to, size_t n) {
-    // A slice that is not in the buffer ("/" of an absolute target) stays.
-    if (s->p && (uintptr_t)s->p - from <= n)
-        s->p = to + ((uintptr_t)s->p - from);
-}
-
-// The buffer may have moved while the body came.
-static void request_rebase(struct conn *c) {
-    struct request *q = c->req;
-    const char *to = c->in.p;
-    struct slice *own[] = {&q->r.method, &q->r.target, &q->r.path, &q->r.query};
-    if (q->base == (uintptr_t)to)
-        return;
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        slice_move(own[i], q->base, to, c->head_bytes);
-    for (size_t i = 0; i < q->r.headers.n; i++) {
-        slice_move(&q->v[i].name, q->base, to, c->head_bytes);
-        slice_move(&q->v[i].value, q->base, to, c->head_bytes);
-    }
-    q->base = (uintptr_t)to;
-}
 
 static void conn_deliver(struct conn *c) {
     request_rebase(c);

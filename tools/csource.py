@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the checks in tools/ share: which C files there are, their text without comments and strings, their includes,
-their functions, and running a compiler over each with results kept by content under build/."""
+their functions, and running a compiler over each with results kept by content."""
 import hashlib
 import os
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
+LIBRARIES = ("libuv", "libcurl", "yaml-0.1", "sqlite3", "libcrypto")
+KEPT_S = 30 * 24 * 3600  # results that nobody asked for in so long are dropped
 
 
 def files(*suffixes, under=("src", "tests", "bench")):
@@ -88,50 +91,73 @@ def _closure(path, seen):
                 break
 
 
-def compiler_flags():
-    def run(*command):
-        return subprocess.run(command, cwd=REPO, check=True, capture_output=True, text=True).stdout.split()
+def _run(*command):
+    return subprocess.run(command, cwd=REPO, check=True, capture_output=True, text=True).stdout
 
-    flags = ["-std=gnu17", "-D_GNU_SOURCE", "-Isrc", "-Itests", "-Ibuild/version"]
-    flags += ["-isystem", run("tools/setup", "--print", "yyjson")[0]]
-    flags += ["-isystem", run("tools/setup", "--print", "llhttp")[0] + "/include"]
-    flags += run("pkg-config", "--cflags", "libuv", "libcurl", "yaml-0.1", "sqlite3", "libcrypto")
-    version = (REPO / "tools/version.h.in").read_text().replace("@VCS_TAG@", "check")
-    (REPO / "build/version").mkdir(parents=True, exist_ok=True)
+
+def warning_flags():
+    """Those of meson.build, so that gcc, clang and the checks look for the same things."""
+    block = re.search(r"^warning_args = cc.get_supported_arguments\((.*?)\)$", read("meson.build"), re.M | re.S)
+    return re.findall(r"'(-W[^']+)'", block.group(1))
+
+
+def compiler_flags():
+    flags = ["-std=gnu17", "-D_GNU_SOURCE", "-Isrc", "-Itests", "-Ibuild/version", *warning_flags()]
+    flags += ["-isystem", _run("tools/setup", "--print", "yyjson").strip()]
+    flags += ["-isystem", _run("tools/setup", "--print", "llhttp").strip() + "/include"]
+    flags += [flag.replace("-I", "-isystem", 1) for flag in _run("pkg-config", "--cflags", *LIBRARIES).split()]
+    version = read("tools/version.h.in").replace("@VCS_TAG@", "check")
     stamp = REPO / "build/version/version.h"
+    stamp.parent.mkdir(parents=True, exist_ok=True)
     if not stamp.exists() or stamp.read_text() != version:
         stamp.write_text(version)
     return flags
 
 
+def _kept(name):
+    """Where results are kept: with the other things of tools/setup, so that a second clone has them too."""
+    cache = os.environ.get("GRIDTIE_CACHE")
+    if not cache:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gridtie"
+    folder = Path(cache) / "check" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for stamp in folder.iterdir():
+        if stamp.stat().st_mtime < time.time() - KEPT_S:
+            stamp.unlink(missing_ok=True)
+    return folder
+
+
 def check_each(name, paths, command, configuration=""):
-    """Runs command(path) → argv over each path, two or more at once, and prints what fails. A path that passed is not
-    run again while it, what it includes, the command and `configuration` stay the same. Returns how many failed."""
-    kept = REPO / "build" / name
-    kept.mkdir(parents=True, exist_ok=True)
+    """Runs command(path) → argv over each path, as many at once as there are processors, and prints what fails. A path
+    that passed is not run again while these stay the same: its content and that of what it includes, the command, the
+    tool's version, the libraries' versions and `configuration`. Returns how many failed."""
+    kept = _kept(name)
+    common = (configuration, _run(command(paths[0])[0], "--version"), _run("pkg-config", "--modversion", *LIBRARIES))
 
     def one(path):
         argv = command(path)
         seen = set()
         _closure(path, seen)
-        key = hashlib.sha256(repr((argv, configuration)).encode())
+        key = hashlib.sha256(repr((argv, common)).encode())
         for each in sorted(seen):
-            key.update((REPO / each).read_bytes())
+            key.update(str(each).encode() + b"\0" + (REPO / each).read_bytes())
         stamp = kept / key.hexdigest()[:32]
         if stamp.exists():
             stamp.touch()
-            return None
+            return "kept"
         done = subprocess.run(argv, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode == 0:
             stamp.touch()
-            return None
+            return ""
         return f"{path}:\n{done.stdout}"
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        failures = [out for out in pool.map(one, paths) if out]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        results = list(pool.map(one, paths))
+    failures = [out for out in results if out not in ("", "kept")]
     for out in failures:
         print(out)
-    print(f"{name}: {len(paths)} files, {len(failures)} with findings")
+    print(f"{name}: {len(paths)} files, {results.count('kept')} unchanged since they passed, "
+          f"{len(failures)} with findings")
     return len(failures)
 
 

@@ -111,7 +111,7 @@ static void home_append(struct buf *out) {
 
 // $variable/gridtie, else $HOME/otherwise/gridtie. A relative path in the variable is no path (XDG says so).
 static void dir_of(struct buf *out, const char *variable, const char *otherwise) {
-    const char *base = variable[0] ? getenv(variable) : NULL;
+    const char *base = getenv(variable);
     if (base && base[0] == '/') {
         buf_printf(out, "%s/gridtie", base);
         return;
@@ -143,5 +143,5 @@ void fs_cache_dir(struct buf *out) {
     if (cache && cache[0] == '/')
         buf_append_str(out, cache);
     else
-        dir_of(out, "", ".cache"); // where tools/setup puts things, whatever XDG_CACHE_HOME says
+        dir_of(out, "XDG_CACHE_HOME", ".cache"); // where tools/setup puts things
 }

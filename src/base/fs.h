@@ -13,7 +13,8 @@ MUST_CHECK enum err fs_mkdirs(const char *path, unsigned mode);
 bool fs_exists(const char *path);
 
 // Where things are (XDG base directories); appended. $XDG_CONFIG_HOME/gridtie, $XDG_DATA_HOME/gridtie,
-// $XDG_RUNTIME_DIR/gridtie (else the data directory's run/), $GRIDTIE_CACHE (else ~/.cache/gridtie).
+// $XDG_RUNTIME_DIR/gridtie (else the data directory's run/), $GRIDTIE_CACHE (else
+// $XDG_CACHE_HOME/gridtie).
 void fs_config_dir(struct buf *out);
 void fs_data_dir(struct buf *out);
 void fs_runtime_dir(struct buf *out);

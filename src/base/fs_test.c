@@ -113,6 +113,8 @@ TEST(fs_finds_the_usual_places) {
     variable("XDG_CONFIG_HOME", "/c");
     variable("XDG_DATA_HOME", "not/absolute");
     variable("XDG_RUNTIME_DIR", "/r");
+    variable("XDG_CACHE_HOME", "/x");
+    CHECK_STREQ(place(fs_cache_dir), "/x/gridtie");
     variable("GRIDTIE_CACHE", "/k");
     CHECK_STREQ(place(fs_config_dir), "/c/gridtie");
     CHECK_STREQ(place(fs_data_dir), "/home/u/.local/share/gridtie");

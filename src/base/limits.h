@@ -8,7 +8,6 @@
 #define LIMIT_HEADERS 100                      // Apache's default; real clients send about 20
 #define LIMIT_TARGET_BYTES (8u << 10)          // the usual bound of a request line
 #define LIMIT_BODY_BYTES (64u << 20)           // a 1M-token context is about 4 MB, images in base64 make the rest
-#define LIMIT_BODY_UNKEYED_BYTES (1u << 20)    // what a stranger may make us hold before the key is checked
 #define LIMIT_CONNS_PER_LOOP 10000             // file descriptors, not memory, end first
 #define LIMIT_PIPELINE_BYTES (64u << 10)       // bytes of a next request that may wait behind a running one
 #define LIMIT_HEAD_MS 10000                    // slowloris: a head that is not whole by then is 408

@@ -17,7 +17,7 @@ static void endpoints_show(struct arena *a, yyjson_val *root) {
     struct table t;
     size_t i, n;
     if (yyjson_arr_size(endpoints) == 0) {
-        (void)puts("there is no endpoint: add some to the config, or set a key such as OPENAI_API_KEY for the daemon");
+        (void)puts("there is no endpoint: add some to the config, under `endpoints`");
         return;
     }
     table_init(&t, a, heads);

@@ -18,8 +18,7 @@ static void list_show(struct arena *a, yyjson_val *root) {
     struct table t;
     size_t i, n;
     if (yyjson_arr_size(models) == 0) {
-        (void)puts(
-            "no model is known: add endpoints to the config, or set a key such as OPENAI_API_KEY for the daemon");
+        (void)puts("no model is known: add endpoints to the config, or GGUF files to the models folder of the state");
         return;
     }
     table_init(&t, a, heads);

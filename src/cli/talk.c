@@ -264,7 +264,13 @@ enum err talk_fetch(struct talk *t, const char *method, const char *path, struct
 }
 
 enum err talk_probe(struct talk *t) {
-    return talk_call(t, "GET", "/healthz", SLICE_NONE, NULL, 5);
+    struct buf said = BUF_INIT(65536);
+    enum err e = talk_fetch(t, "GET", "/healthz", SLICE_NONE, &said, 5);
+    struct slice word = slice_trim(buf_slice(&said));
+    if (!e && !slice_is(word, "ok") && !slice_is(word, "draining"))
+        e = ERR_UP_PROTOCOL; // somebody else's server
+    buf_done(&said);
+    return e;
 }
 
 // ---- what went wrong
@@ -296,6 +302,9 @@ static int explain_failure(struct talk *t, enum err e) {
         return cli_fail(1, "no daemon answers at %s (%s); is the address right?", t->url, t->detail);
     if (e == ERR_UP_CONNECT)
         return cli_fail(1, "no daemon runs at %s; start one with 'gridtie serve' (or 'gridtie serve --daemon')",
+                        t->url);
+    if (e == ERR_UP_PROTOCOL)
+        return cli_fail(1, "what listens at %s is no gridtie daemon; end it, or set another `listen` in the config",
                         t->url);
     if (e == ERR_UP_DIED)
         return cli_fail(1, "the daemon closed the connection before the answer was complete; its log says why");

@@ -53,7 +53,7 @@ int talk_explain(struct talk *t, enum err e, struct slice body);
 yyjson_val *talk_ask(struct talk *t, const char *path, struct buf *text);
 // For the commands that show a list: asks, prints the JSON as it is where --json is given, else calls show. Exit status.
 int talk_show(const struct cli *c, const char *path, void (*show)(struct arena *a, yyjson_val *root));
-// Is a daemon there? ERR_OK also while it drains.
+// Is a daemon there? ERR_OK also while it drains. ERR_UP_PROTOCOL: what listens there is something else.
 enum err talk_probe(struct talk *t);
 
 #endif

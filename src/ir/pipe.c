@@ -5,7 +5,8 @@
 
 void pipe_add(struct pipe *p, struct filter *f) {
     struct filter **at = &p->first;
-    while (*at && (*at)->phase <= f->phase) at = &(*at)->next;
+    while (*at && (*at)->phase <= f->phase)
+        at = &(*at)->next;
     f->next = *at;
     *at = f;
 }

@@ -14,9 +14,9 @@ struct candidate {
     unsigned index;
     int64_t predicted_cost_picousd; // -1 unknown
     int in_flight;
-    int64_t rest_ms;                // a Retry-After that still runs; 0 none
-    const char *out;                // why it can't serve this request; NULL: it can
-    struct slice via;               // how it was named: "route coding", "model qwen3:8b", …
+    int64_t rest_ms;  // a Retry-After that still runs; 0 none
+    const char *out;  // why it can't serve this request; NULL: it can
+    struct slice via; // how it was named: "route coding", "model qwen3:8b", …
 };
 
 enum stage_start { STAGE_AT_ONCE, STAGE_AFTER_FAILURE };

@@ -380,7 +380,8 @@ static enum err directory_take(struct ledger *l, struct buf *problem) {
         buf_printf(problem, "%s can't be opened: %s", buf_cstr(&path), strerror(errno));
         e = ERR_DISK;
     } else if (flock(l->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        buf_printf(problem, "%s is in use by another gridtie; stop it, or give this one a state_dir of its own",
+        buf_printf(problem,
+                   "%s is in use by another gridtie; stop it, or give this one another folder (`state` in the config)",
                    l->dir);
         e = ERR_DISK;
     }

@@ -13,10 +13,10 @@ struct ledger;
 struct journal;
 
 struct ledger_options {
-    const char *dir;        // holds ledger.db and journal/; made if missing, mode 0700
-    unsigned loops;         // one journal each
-    int64_t retention_s;    // rows of exchanges older than this are deleted (money sums are kept)
-    unsigned batch_ms;      // how long the thread lets lines gather, 100
+    const char *dir;     // holds ledger.db and journal/; made if missing, mode 0700
+    unsigned loops;      // one journal each
+    int64_t retention_s; // rows of exchanges older than this are deleted (money sums are kept)
+    unsigned batch_ms;   // how long the thread lets lines gather, 100
 };
 
 // Recovers first: what the journals of an earlier process hold is fed in, attempts left open become "outcome unknown".
@@ -32,11 +32,11 @@ struct attempt_intent {
     struct slice exchange; // id
     unsigned attempt;      // from 0
     int64_t wall_us;
-    struct slice target;   // "groq/llama"
+    struct slice target; // "groq/llama"
     struct slice endpoint;
     struct slice model;
     enum zone zone;
-    struct slice key;      // name of the client's key, or empty
+    struct slice key;         // name of the client's key, or empty
     int64_t reserved_picousd; // -1 unknown price
 };
 // ERR_DISK: then the attempt must not be sent.
@@ -46,11 +46,11 @@ struct attempt_record {
     struct slice target, endpoint, model;
     enum zone zone;
     unsigned stage;
-    struct slice reason;      // why this target stood at this place of the plan
-    enum err err;             // ERR_OK: it gave the answer
-    int http_status;          // the upstream's, 0 if none came
-    struct slice detail;      // operator's text, no content
-    int64_t start_us;         // after the exchange began; -1: never started (then `detail` says why)
+    struct slice reason; // why this target stood at this place of the plan
+    enum err err;        // ERR_OK: it gave the answer
+    int http_status;     // the upstream's, 0 if none came
+    struct slice detail; // operator's text, no content
+    int64_t start_us;    // after the exchange began; -1: never started (then `detail` says why)
     int64_t connected_us, first_event_us, end_us; // likewise, -1 if not reached
     bool reused_connection;
     struct usage usage;
@@ -65,23 +65,23 @@ struct drop_record {
 
 struct settlement {
     struct slice exchange;
-    struct slice parent;       // exchange id of a helper call's parent, or empty
-    int64_t wall_us;           // when it began
+    struct slice parent; // exchange id of a helper call's parent, or empty
+    int64_t wall_us;     // when it began
     int64_t total_us;
-    struct slice dialect, op;  // names
-    struct slice model;        // as asked
-    struct slice route;        // name of the route, empty if none
+    struct slice dialect, op; // names
+    struct slice model;       // as asked
+    struct slice route;       // name of the route, empty if none
     struct slice key;
     enum label label;
     struct slice label_source; // "default", "header", "key", "route"
     struct slice reach;        // printed
     bool stream;
-    int status;                // HTTP status given to the client
+    int status; // HTTP status given to the client
     enum err err;
-    struct slice finish;       // finish reason of the answer
+    struct slice finish; // finish reason of the answer
     int64_t request_bytes, answer_bytes;
     int64_t first_event_us, step_us[8]; // time at the end of each step, from the beginning; -1 not reached
-    uint64_t snapshot;         // id of the grid snapshot the decision was made with
+    uint64_t snapshot;                  // id of the grid snapshot the decision was made with
     const struct attempt_record *attempts;
     size_t n_attempts;
     const struct drop_record *drops;
@@ -95,7 +95,7 @@ void journal_settle(struct journal *j, const struct settlement *s);
 // One exchange with its attempts: id, or "last". ERR_NOT_FOUND.
 MUST_CHECK enum err ledger_why(struct ledger *l, struct slice id, struct buf *json);
 struct log_filter {
-    int64_t limit;       // newest first, at most 1000
+    int64_t limit;                           // newest first, at most 1000
     struct slice model, target, key, status; // empty: all; status "ok" | "failed"
     int64_t since_us;
 };

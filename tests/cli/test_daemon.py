@@ -76,6 +76,15 @@ def test_stop_waits_until_the_daemon_is_gone(configured):
     assert not list((configured.folder / "data/gridtie/journal").iterdir())
 
 
+def test_another_program_at_the_port_is_not_taken_for_a_daemon(configured, sim):
+    """The scripted provider answers HTTP there, but it is none of ours to talk to."""
+    configured.write_config(f"listen: {sim.split('//')[1]}\nengine: {{enabled: false}}\n")
+    done = configured("serve", "--daemon")
+    assert done.returncode == 1 and "another program" in done.stderr and "running already" not in done.stderr
+    done = configured("run", "m", "hello")
+    assert done.returncode == 1 and "no gridtie daemon" in done.stderr
+
+
 def test_key_is_shown(configured):
     (configured.folder / "key").write_text("a-key-that-is-long-enough\n")
     configured.config.write_text(configured.config.read_text() +

@@ -16,7 +16,8 @@ static enum err note(void *ctx, const struct frame *f) {
     struct seen *t = ctx;
     buf_append(&t->raw, f->raw);
     if (f->comment) {
-        if (f->data.n) abort();
+        if (f->data.n)
+            abort();
         return ERR_OK;
     }
     buf_append_u64(&t->text, f->event.n);
@@ -35,19 +36,22 @@ static enum err run(struct seen *t, enum framing framing, struct slice s, size_t
         // A copy of its own, so that reading past it is found.
         struct slice part = slice_first(s, n);
         char *copy = malloc(part.n);
-        if (!copy) abort();
+        if (!copy)
+            abort();
         memcpy(copy, part.p, part.n);
         e = frame_feed(&r, slice_of(copy, part.n), note, t);
         free(copy);
         s = slice_from(s, n);
     }
-    if (!e) e = frame_finish(&r, note, t, leftover);
+    if (!e)
+        e = frame_finish(&r, note, t, leftover);
     frame_reader_done(&r);
     return e;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (size < 3) return 0;
+    if (size < 3)
+        return 0;
     enum framing framing = data[0] & 1 ? FRAMING_NDJSON : FRAMING_SSE;
     struct slice s = {(const char *)data + 2, size - 2};
     size_t cut = 1 + data[1] % s.n, step = data[0] & 2 ? 1 : 1 + (data[0] >> 2);
@@ -56,9 +60,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     enum err e = run(&whole, framing, s, s.n, s.n, &left_whole);
     enum err f = run(&parts, framing, s, cut, step, &left_parts);
     if (!e && !f) {
-        if (!slice_eq(buf_slice(&whole.text), buf_slice(&parts.text)) || left_whole != left_parts) abort();
-        if (!slice_eq(buf_slice(&whole.raw), slice_first(s, whole.raw.len)) || (!left_whole && whole.raw.len != s.n)) abort();
-        if (!slice_eq(buf_slice(&parts.raw), slice_first(s, parts.raw.len)) || (!left_parts && parts.raw.len != s.n)) abort();
+        if (!slice_eq(buf_slice(&whole.text), buf_slice(&parts.text)) || left_whole != left_parts)
+            abort();
+        if (!slice_eq(buf_slice(&whole.raw), slice_first(s, whole.raw.len)) || (!left_whole && whole.raw.len != s.n))
+            abort();
+        if (!slice_eq(buf_slice(&parts.raw), slice_first(s, parts.raw.len)) || (!left_parts && parts.raw.len != s.n))
+            abort();
     }
     buf_done(&whole.text);
     buf_done(&whole.raw);

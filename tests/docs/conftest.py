@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`reader`: somebody who follows the documentation, with a home of their own. `gridtie` is in their PATH, a daemon runs,
+and a scripted provider stands in for the models that the pages name."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "flow"))
+
+MODELS = ["smollm2:135m", "llama-3.3-70b", "big", "small"]
+
+
+class Reader:
+    def __init__(self, folder, daemon, url):
+        self.folder, self.daemon, self.url = folder, daemon, url
+        self.env = dict(daemon.env, GRIDTIE_URL=daemon.url, PATH=f"{folder / 'bin'}:{os.environ['PATH']}")
+
+    def follow(self, block):
+        """Runs a block as it stands, but for the port; returns the finished process."""
+        text = block.text.replace("127.0.0.1:11411", f"127.0.0.1:{self.daemon.port}")
+        argv = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}[block.language]
+        return subprocess.run([*argv, text], env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=120,
+                              stdin=subprocess.DEVNULL)
+
+
+def config_of(sim):
+    row = sim.endpoint("groq", models=MODELS)
+    prices = [{"name": f"groq/{m}", "input": "1 USD/M", "output": "2 USD/M"} for m in MODELS]
+    return {"endpoints": [row], "catalogue": {"models": prices}, "routes": {"coding": ["groq/llama-3.3-70b"]}}
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    from harness import BIN, Gridtie, Sim  # here, since test_text.py runs also where its packages are not
+
+    folder = tmp_path_factory.mktemp("reader")
+    for place in (folder / "bin", folder / "build"):
+        place.mkdir()
+        (place / "gridtie").symlink_to(Path(BIN).resolve())
+    sim = Sim(folder)
+    daemon = Gridtie(folder, config_of(sim))
+    yield Reader(folder, daemon, daemon.url)
+    try:
+        daemon.stop()
+    finally:
+        daemon.kill()
+        sim.stop()

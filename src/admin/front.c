@@ -29,24 +29,11 @@ static bool address_is_open(struct slice path) {
     return slice_is(path, "/healthz") || slice_is(path, "/");
 }
 
-// A web page of another site can send simple requests to loopback without CORS being asked. Its Origin gives it away.
-static bool origin_is_foreign(const struct config *c, const struct headers *h) {
-    struct slice origin = headers_get(h, "origin"), host = headers_get(h, "host");
-    if (!origin.p || !slice_starts(origin, "http") || c->n_cors > 0)
-        return false;
-    struct slice rest = slice_from(origin, slice_starts(origin, "https://") ? 8 : 7);
-    if (slice_eq_nocase(rest, host))
-        return false;
-    return !slice_starts(rest, "localhost") && !slice_starts(rest, "127.0.0.1") && !slice_starts(rest, "[::1]");
-}
-
 static int front_head(void *ctx, struct conn *c, const struct http_request *r, struct slice *ret_body) {
     const struct config *config = shift_of(ctx)->worker.snap->config;
     const struct config_key *key;
     (void)c;
     (void)ret_body;
-    if (origin_is_foreign(config, &r->headers))
-        return 403;
     if (address_is_open(r->path))
         return 0;
     return admit_credential(config, &r->headers, r->loopback, &key) ? 401 : 0;

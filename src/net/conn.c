@@ -235,6 +235,9 @@ static int request_check(struct conn *c, const char **ret_text) {
         return 403;
     if (c->guarded && target_host.p && !guard_host_allowed(c->server, target_host))
         return 403;
+    *ret_text = "pages of this origin are not served here; add it to `cors` in the config";
+    if (c->guarded && !guard_origin_allowed(c->server, &r->headers))
+        return 403;
     *ret_text = "only Expect: 100-continue is understood";
     return expect.p && !slice_eq_nocase(expect, SLICE("100-continue")) ? 417 : 0;
 }

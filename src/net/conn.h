@@ -128,6 +128,7 @@ bool conn_written(const struct conn *c);
 
 // guard.c
 bool guard_host_allowed(const struct server *s, struct slice host);
+bool guard_origin_allowed(const struct server *s, const struct headers *h);
 const char *guard_origin(const struct server *s, struct slice origin);
 bool guard_preflight(struct conn *c, const struct http_request *r);
 

@@ -40,14 +40,31 @@ static struct slice host_name(struct slice host) {
     return port.n == 1 || slice_u64(slice_from(port, 1), &ignored) ? name : SLICE_NONE;
 }
 
-bool guard_host_allowed(const struct server *s, struct slice host) {
-    struct slice name = host_name(host);
-    if (list_has(s->o.allowed_hosts, host) || (name.n && list_has(s->o.allowed_hosts, name)))
-        return true;
+static bool is_this_machine(struct slice name) {
     if (slice_eq_nocase(name, SLICE("localhost")) || slice_is(name, "[::1]"))
         return true;
     struct slice tail = slice_from(name, name.n > 10 ? name.n - 10 : 0);
     return slice_eq_nocase(tail, SLICE(".localhost")) || is_loopback_v4(name);
+}
+
+bool guard_host_allowed(const struct server *s, struct slice host) {
+    struct slice name = host_name(host);
+    if (list_has(s->o.allowed_hosts, host) || (name.n && list_has(s->o.allowed_hosts, name)))
+        return true;
+    return is_this_machine(name);
+}
+
+// A page of another site may send simple requests to loopback without CORS being asked. "null" is a sandboxed frame of
+// anybody's; schemes that are no web (a desktop program's, an editor's) are of this machine.
+bool guard_origin_allowed(const struct server *s, const struct headers *h) {
+    struct slice origin = headers_get(h, "origin");
+    if (!origin.p || guard_origin(s, origin))
+        return true;
+    bool tls = slice_starts(origin, "https://");
+    if (!tls && !slice_starts(origin, "http://"))
+        return !slice_is(origin, "null");
+    struct slice host = slice_from(origin, tls ? 8 : 7);
+    return slice_eq_nocase(host, headers_get(h, "host")) || is_this_machine(host_name(host));
 }
 
 const char *guard_origin(const struct server *s, struct slice origin) {

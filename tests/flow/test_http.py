@@ -159,6 +159,14 @@ def test_allowed_hosts_are_taken(sim, gridtie):
     assert daemon.call("GET", "/healthz", host="other.example").status == 403
 
 
+@pytest.mark.parametrize("origin, status", [
+    ("https://evil.example", 403), ("http://localhost.evil.example", 403), ("http://127.0.0.1.evil.example", 403),
+    ("null", 403), ("http://localhost:3000", 200), ("http://127.0.0.1", 200), ("vscode-webview://x", 200)])
+def test_a_page_of_another_site_cannot_send_simple_requests(three, origin, status):
+    headers = {"Origin": origin, "Content-Type": "text/plain"}
+    assert ask(three.daemon, "openai", "openai/m", headers=headers)[0].status == status
+
+
 def test_pages_of_other_origins_get_nothing_unless_allowed(sim, gridtie):
     daemon = gridtie({"endpoints": [sim.endpoint("o")], "cors": ["https://ui.example"]})
     pre = {"Origin": "https://ui.example", "Access-Control-Request-Method": "POST",

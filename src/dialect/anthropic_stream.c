@@ -20,7 +20,7 @@ struct open_block {
 
 struct stream_reader {
     struct arena *a;
-    struct frame_json json;
+    const struct json_doc *doc; // of the frame at hand
     struct open_block open[OPEN_MAX];
     struct anthropic_counts counts;
     uint32_t n_blocks;
@@ -39,7 +39,7 @@ static void reader_free(void *arg) {
 struct stream_reader *anthropic_reader_new(struct arena *a, enum op op) {
     (void)op;
     struct stream_reader *r = ARENA_NEW(a, struct stream_reader);
-    if (!r || !frame_json_init(&r->json, a) || !arena_defer(a, reader_free, r))
+    if (!r || !arena_defer(a, reader_free, r))
         return NULL;
     r->a = a;
     r->counts = ANTHROPIC_COUNTS_NONE;
@@ -94,7 +94,7 @@ static enum err begin_block(struct stream_reader *r, yyjson_val *obj, struct sli
     b->kind = anthropic_kind_of(json_get_str(obj, "type"));
     b->filled = yyjson_obj_size(yyjson_obj_get(obj, "input")) > 0;
     buf_append(&b->signature, json_get_str(obj, "signature"));
-    return anthropic_emit_opening(sink, &r->json.doc, obj, raw, b->block);
+    return anthropic_emit_opening(sink, r->doc, obj, raw, b->block);
 }
 
 // ---- events
@@ -111,7 +111,7 @@ static enum err on_prefilled(struct stream_reader *r, yyjson_val *message, struc
     size_t i, n;
     if (!yyjson_arr_size(list))
         return ERR_OK;
-    struct src_walk walk = src_walk_array(json_get_src(&r->json.doc, message, "content"));
+    struct src_walk walk = src_walk_array(json_get_src(r->doc, message, "content"));
     yyjson_arr_foreach(list, i, n, v) {
         enum err e = begin_block(r, v, src_walk_next(&walk), -1, sink);
         if (!e)
@@ -139,13 +139,13 @@ static enum err on_block_start(struct stream_reader *r, yyjson_val *root, struct
     yyjson_val *obj = yyjson_obj_get(root, "content_block");
     if (index < 0)
         return ERR_UP_PROTOCOL;
-    return begin_block(r, obj, json_get_src(&r->json.doc, root, "content_block"), index, sink);
+    return begin_block(r, obj, json_get_src(r->doc, root, "content_block"), index, sink);
 }
 
 static enum err put_delta(struct stream_reader *r, struct open_block *b, yyjson_val *root, yyjson_val *delta,
                           struct event_sink *sink) {
     struct slice type = json_get_str(delta, "type");
-    const struct json_doc *doc = &r->json.doc;
+    const struct json_doc *doc = r->doc;
     if (slice_is(type, "text_delta") && b->kind == BLOCK_TEXT)
         return emit_delta(sink, b->block, 0, b->kind, json_get_str(delta, "text"));
     if (slice_is(type, "thinking_delta") && b->kind == BLOCK_THINK)
@@ -181,7 +181,7 @@ static enum err answer_meta(struct stream_reader *r, yyjson_val *delta, const ch
     yyjson_val *v = yyjson_obj_get(delta, name);
     if (!v || yyjson_is_null(v))
         return ERR_OK;
-    return emit_meta(sink, UINT32_MAX, 0, slice_str(name), json_get_src(&r->json.doc, delta, name));
+    return emit_meta(sink, UINT32_MAX, 0, slice_str(name), json_get_src(r->doc, delta, name));
 }
 
 static enum err on_message_delta(struct stream_reader *r, yyjson_val *root, struct event_sink *sink) {
@@ -232,20 +232,27 @@ static enum err dispatch(struct stream_reader *r, struct slice type, yyjson_val 
     return slice_is(type, "message_stop") ? on_message_stop(r, sink) : ERR_OK;
 }
 
+static enum err on_root(struct stream_reader *r, yyjson_val *root, struct slice event, struct event_sink *sink) {
+    struct slice type = json_get_str(root, "type");
+    if (slice_is(type, "error") || (!type.n && yyjson_obj_get(root, "error")))
+        return on_error(r, root, sink);
+    return dispatch(r, type.n ? type : event, root, sink);
+}
+
 enum err anthropic_reader_frame(struct stream_reader *r, const struct frame *f, struct event_sink *sink) {
-    yyjson_val *root;
+    struct frame_json json;
     if (f->comment)
         return emit(sink, &(struct event){.kind = EV_PING});
     struct slice data = slice_trim(f->data);
     if (!data.n || r->done || r->failed || slice_is(data, "[DONE]"))
         return ERR_OK;
-    enum err e = frame_json_read(&r->json, data, &root);
-    if (e)
-        return e;
-    struct slice type = json_get_str(root, "type");
-    if (slice_is(type, "error") || (!type.n && yyjson_obj_get(root, "error")))
-        return on_error(r, root, sink);
-    return dispatch(r, type.n ? type : f->event, root, sink);
+    enum err e = frame_json_open(&json, data);
+    r->doc = &json.doc;
+    if (!e)
+        e = on_root(r, json.root, f->event, sink);
+    r->doc = NULL;
+    frame_json_close(&json);
+    return e;
 }
 
 enum err anthropic_reader_finish(struct stream_reader *r, struct event_sink *sink) {

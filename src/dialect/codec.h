@@ -90,16 +90,16 @@ MUST_CHECK enum err splice(struct arena *a, const struct json_doc *doc, const st
 struct slice json_text_str(struct arena *a, struct slice s);
 struct slice json_text_int(struct arena *a, int64_t v);
 
-// --- frames: parsed in one block that is kept and grows, so that a long stream takes no more memory
+// --- frames: a small text's tree on the caller's stack, so that a stream holds nothing between its frames
+#define FRAME_ROOM_BYTES 8192 // of a frame of 2 KB; one with a sentence in it takes less than 4
 struct frame_json {
-    void *pool;
-    size_t pool_bytes;
-    struct json_doc doc; // of the last frame; its tree is gone with the next call
+    struct json_doc doc;
+    yyjson_val *root;
+    char room[FRAME_ROOM_BYTES];
 };
-// Registers its freeing with the arena; false when out of memory.
-bool frame_json_init(struct frame_json *f, struct arena *a);
-// ERR_UP_PROTOCOL when it is no JSON object, ERR_NO_MEMORY. *ret_root borrowed until the next call.
-MUST_CHECK enum err frame_json_read(struct frame_json *f, struct slice text, yyjson_val **ret_root);
+// ERR_UP_PROTOCOL when it is no JSON object, ERR_NO_MEMORY. Close it in any case.
+MUST_CHECK enum err frame_json_open(struct frame_json *f, struct slice text);
+void frame_json_close(struct frame_json *f);
 
 // --- building requests; all zeroed, arena, NULL when out of memory. *tail is the link to set, moved on.
 struct message *message_add(struct arena *a, struct message ***tail, enum role role);

@@ -1,86 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames in, events out: the parser for the small JSON texts of a stream, and short forms for the events that readers
-// emit. A frame's tree lives in one block that the reader keeps: the block grows to the largest usual frame and then stays,
-// so that a stream of any length takes no more memory. Frames beyond that (an image, say) get memory of their own until
-// the next frame. Events are borrowed by the sink for the length of the call.
+// emit. A frame's tree lives in the room of its struct frame_json, on the stack of whoever reads the frame: thousands of
+// open streams hold no trees. Frames that are too large for it (an image, say) get memory of their own. Events are
+// borrowed by the sink for the length of the call.
 #include "dialect/codec.h"
 #include "base/limits.h"
-#include "base/mem.h"
 
-// yyjson asks for up to 13 times the text; a block for larger frames would be held for nothing.
-#define POOLED_FRAME_BYTES 16384
-
-static void *alc_malloc(void *ctx, size_t n) {
-    (void)ctx;
-    return mem_alloc(n);
+static yyjson_doc *parse(struct slice text, const yyjson_alc *alc, yyjson_read_err *why) {
+    // not written to without the INSITU flag
+    return yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_NOFLAG, alc, why);
 }
 
-static void *alc_realloc(void *ctx, void *p, size_t old, size_t n) {
-    (void)ctx;
-    (void)old;
-    return mem_realloc(p, n);
-}
-
-static void alc_free(void *ctx, void *p) {
-    (void)ctx;
-    mem_free(p);
-}
-
-static void frame_json_free(void *arg) {
-    struct frame_json *f = arg;
-    yyjson_doc_free(f->doc.doc);
-    mem_free(f->pool);
-    *f = (struct frame_json){0};
-}
-
-bool frame_json_init(struct frame_json *f, struct arena *a) {
-    *f = (struct frame_json){0};
-    return arena_defer(a, frame_json_free, f);
-}
-
-static bool pool_fits(struct frame_json *f, size_t text_bytes) {
-    size_t need = yyjson_read_max_memory_usage(text_bytes, YYJSON_READ_NOFLAG) + 256;
-    if (need <= f->pool_bytes)
-        return true;
-    size_t bytes = f->pool_bytes ? f->pool_bytes : 8192;
-    while (bytes < need)
-        bytes *= 2;
-    void *pool = mem_realloc(f->pool, bytes);
-    if (!pool)
-        return false;
-    f->pool = pool;
-    f->pool_bytes = bytes;
-    return true;
-}
-
-static yyjson_doc *parse(struct frame_json *f, struct slice text, bool pooled, yyjson_read_err *why) {
-    yyjson_alc alc = {alc_malloc, alc_realloc, alc_free, NULL};
-    char *bytes = (char *)(uintptr_t)text.p; // not written to without the INSITU flag
-    if (pooled && !yyjson_alc_pool_init(&alc, f->pool, f->pool_bytes))
-        return NULL;
-    return yyjson_read_opts(bytes, text.n, YYJSON_READ_NOFLAG, &alc, why);
-}
-
-enum err frame_json_read(struct frame_json *f, struct slice text, yyjson_val **ret_root) {
+enum err frame_json_open(struct frame_json *f, struct slice text) {
     yyjson_read_err why = {0};
-    yyjson_doc_free(f->doc.doc);
+    yyjson_alc alc;
+    yyjson_doc *doc = NULL;
     f->doc = (struct json_doc){0};
     if (!text.n)
         return ERR_UP_PROTOCOL;
-    bool pooled = text.n <= POOLED_FRAME_BYTES;
-    if (pooled && !pool_fits(f, text.n))
-        return ERR_NO_MEMORY;
-    yyjson_doc *doc = parse(f, text, pooled, &why);
-    // yyjson's bound holds for valid JSON only: a run of brackets outgrows the block before it is found to be broken.
-    if (!doc && pooled && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
-        doc = parse(f, text, false, &why);
+    if (text.n < sizeof f->room && yyjson_alc_pool_init(&alc, f->room, sizeof f->room))
+        doc = parse(text, &alc, &why);
+    if (!doc && (!why.code || why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION))
+        doc = parse(text, &json_alc, &why);
     if (!doc)
         return why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? ERR_NO_MEMORY : ERR_UP_PROTOCOL;
     f->doc = (struct json_doc){doc, text};
-    if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
-        return ERR_UP_PROTOCOL;
-    *ret_root = yyjson_doc_get_root(doc);
-    return ERR_OK;
+    f->root = yyjson_doc_get_root(doc);
+    return yyjson_is_obj(f->root) ? ERR_OK : ERR_UP_PROTOCOL;
+}
+
+void frame_json_close(struct frame_json *f) {
+    yyjson_doc_free(f->doc.doc);
 }
 
 // ---- events

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What codecs share: paths in messages, splicing, data URLs, levels of thinking.
+#include "base/mem.h"
 #include "dialect/codec.h"
 #include "unit.h"
 
@@ -172,23 +173,39 @@ TEST(arguments_object_is_an_object_or_nothing) {
     fresh();
 }
 
-TEST(frame_json_takes_no_more_memory_for_more_frames) {
+static enum err frame_try(struct slice text) {
     struct frame_json f;
-    yyjson_val *root;
+    enum err e = frame_json_open(&f, text);
+    frame_json_close(&f);
+    return e;
+}
+
+TEST(frame_json_takes_memory_for_large_frames_only) {
+    unsigned long before = mem_count();
+    CHECK_EQ(frame_try(SLICE("{\"a\":[1,2,{\"b\":\"text\"}]}")), ERR_OK);
+    CHECK_EQ(frame_try(SLICE("{\"a\":[1,2,")), ERR_UP_PROTOCOL);
+    CHECK_EQ(frame_try(SLICE("[]")), ERR_UP_PROTOCOL);
+    CHECK_EQ(frame_try(SLICE("")), ERR_UP_PROTOCOL);
+    CHECK_EQ(mem_count(), before);
+    char large[3 * FRAME_ROOM_BYTES];
+    memset(large, 'x', sizeof large);
+    memcpy(large, "{\"a\":\"", 6);
+    memcpy(large + sizeof large - 2, "\"}", 2);
+    CHECK_EQ(frame_try(slice_of(large, sizeof large)), ERR_OK);
+    CHECK(mem_count() > before);
+    mem_fail_at(1);
+    CHECK_EQ(frame_try(slice_of(large, sizeof large)), ERR_NO_MEMORY);
+    mem_fail_at(0);
+    memset(large, '[', sizeof large); // more values a byte than any valid JSON has
+    CHECK_EQ(frame_try(slice_of(large, FRAME_ROOM_BYTES - 1)), ERR_UP_PROTOCOL);
+    CHECK_EQ(frame_try(slice_of(large, sizeof large)), ERR_UP_PROTOCOL);
+}
+
+TEST(frame_json_finds_its_values_in_the_source) {
+    struct frame_json f;
     fresh();
-    CHECK(frame_json_init(&f, &arena));
-    CHECK_EQ(frame_json_read(&f, SLICE("{\"a\":1}"), &root), ERR_OK);
-    size_t pool = f.pool_bytes, used = arena.used_bytes;
-    for (int i = 0; i < 2000; i++) {
-        CHECK_EQ(frame_json_read(&f, SLICE("{\"a\":[1,2,{\"b\":\"text\"}]}"), &root), ERR_OK);
-        CHECK_EQ(frame_json_read(&f, SLICE("{\"a\":[1,2,"), &root), ERR_UP_PROTOCOL);
-    }
-    CHECK_EQ(f.pool_bytes, pool);
-    CHECK_EQ(arena.used_bytes, used);
-    char brackets[10000]; // more values a byte than any valid JSON has
-    memset(brackets, '[', sizeof brackets);
-    CHECK_EQ(frame_json_read(&f, slice_of(brackets, sizeof brackets), &root), ERR_UP_PROTOCOL);
-    CHECK_EQ(frame_json_read(&f, SLICE("[]"), &root), ERR_UP_PROTOCOL);
-    CHECK_EQ(frame_json_read(&f, SLICE(""), &root), ERR_UP_PROTOCOL);
+    CHECK_EQ(frame_json_open(&f, SLICE("{\"a\": {\"b\": 1}}")), ERR_OK);
+    CHECK_SLICE(json_get_src(&f.doc, f.root, "a"), "{\"b\": 1}");
+    frame_json_close(&f);
     fresh();
 }

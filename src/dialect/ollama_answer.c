@@ -7,7 +7,7 @@
 
 struct stream_reader {
     struct arena *a;
-    struct frame_json json;
+    const struct json_doc *doc; // of the line at hand
     struct buf logprobs;
     uint64_t salt;        // of made ids
     enum block_kind kind; // of the open block
@@ -23,7 +23,7 @@ static void reader_free(void *arg) {
 struct stream_reader *ollama_reader_new(struct arena *a, enum op op) {
     (void)op;
     struct stream_reader *r = ARENA_NEW(a, struct stream_reader);
-    if (!r || !frame_json_init(&r->json, a) || !arena_defer(a, reader_free, r))
+    if (!r || !arena_defer(a, reader_free, r))
         return NULL;
     r->a = a;
     buf_init(&r->logprobs, LIMIT_FRAME_BYTES);
@@ -70,7 +70,7 @@ static enum err put_logprobs(struct stream_reader *r, struct event_sink *s, yyjs
         return ERR_OK;
     buf_clear(&r->logprobs);
     buf_append_str(&r->logprobs, "{\"content\":");
-    buf_append(&r->logprobs, json_get_src(&r->json.doc, root, "logprobs"));
+    buf_append(&r->logprobs, json_get_src(r->doc, root, "logprobs"));
     buf_append_char(&r->logprobs, '}');
     if (r->logprobs.failed)
         return ERR_NO_MEMORY;
@@ -96,7 +96,7 @@ static struct slice call_id(struct stream_reader *r, yyjson_val *call) {
 static enum err put_call(struct stream_reader *r, struct event_sink *s, yyjson_val *call) {
     yyjson_val *function = yyjson_obj_get(call, "function"), *v = yyjson_obj_get(function, "arguments");
     struct slice name = json_get_str(function, "name");
-    struct slice arguments = yyjson_is_str(v) ? json_str(v) : json_get_src(&r->json.doc, function, "arguments");
+    struct slice arguments = yyjson_is_str(v) ? json_str(v) : json_get_src(r->doc, function, "arguments");
     if (!name.n || (v && !yyjson_is_obj(v) && !yyjson_is_str(v) && !yyjson_is_null(v)))
         return ERR_UP_PROTOCOL;
     enum err e = open_block(r, s, BLOCK_TOOL);
@@ -196,16 +196,23 @@ static enum err put_object(struct stream_reader *r, struct event_sink *s, yyjson
     return e;
 }
 
+static enum err put_root(struct stream_reader *r, struct event_sink *sink, yyjson_val *root) {
+    yyjson_val *error = yyjson_obj_get(root, "error");
+    return error && !yyjson_is_null(error) ? put_error(r, sink, root) : put_object(r, sink, root);
+}
+
 enum err ollama_reader_frame(struct stream_reader *r, const struct frame *f, struct event_sink *sink) {
-    yyjson_val *root;
+    struct frame_json json;
     struct slice line = slice_trim(f->data);
     if (r->done || r->failed || !line.n)
         return ERR_OK;
-    enum err e = frame_json_read(&r->json, line, &root);
-    if (e)
-        return e;
-    yyjson_val *error = yyjson_obj_get(root, "error");
-    return error && !yyjson_is_null(error) ? put_error(r, sink, root) : put_object(r, sink, root);
+    enum err e = frame_json_open(&json, line);
+    r->doc = &json.doc;
+    if (!e)
+        e = put_root(r, sink, json.root);
+    r->doc = NULL;
+    frame_json_close(&json);
+    return e;
 }
 
 enum err ollama_reader_finish(struct stream_reader *r, struct event_sink *sink) {

@@ -17,7 +17,6 @@ struct stream_writer {
     struct arena *a;
     const struct request *r;
     struct slice head; // {"model":…,"created_at":…
-    struct frame_json json;
     struct open_call *calls;
     struct usage usage;
     enum finish finish;
@@ -151,18 +150,22 @@ static void put_empty(struct stream_writer *w, struct json_writer *j) {
 }
 
 // The text's own line has gone; the log probabilities follow in one without text.
-static enum err put_logprobs(struct stream_writer *w, struct slice json, struct buf *out) {
-    yyjson_val *root;
-    enum err e = frame_json_read(&w->json, json, &root);
-    if (e || !yyjson_is_arr(yyjson_obj_get(root, "content")))
-        return e == ERR_NO_MEMORY ? e : ERR_OK;
+static void put_logprobs_line(struct stream_writer *w, struct slice logprobs, struct buf *out) {
     size_t from = out->len;
     struct json_writer j = line_begin(w->head, out);
     put_empty(w, &j);
-    json_kv_raw(&j, "logprobs", json_get_src(&w->json.doc, root, "content"));
+    json_kv_raw(&j, "logprobs", logprobs);
     make_one_line(out, from);
     line_end(&j, true);
-    return ERR_OK;
+}
+
+static enum err put_logprobs(struct stream_writer *w, struct slice text, struct buf *out) {
+    struct frame_json json;
+    enum err e = frame_json_open(&json, text);
+    if (!e && yyjson_is_arr(yyjson_obj_get(json.root, "content")))
+        put_logprobs_line(w, json_get_src(&json.doc, json.root, "content"), out);
+    frame_json_close(&json);
+    return e == ERR_NO_MEMORY ? e : ERR_OK;
 }
 
 static void put_call_line(struct stream_writer *w, const struct open_call *c, struct buf *out) {
@@ -206,7 +209,7 @@ static void writer_free(void *arg) {
 
 struct stream_writer *ollama_writer_new(struct arena *a, const struct request *r, const struct identity *who) {
     struct stream_writer *w = ARENA_NEW(a, struct stream_writer);
-    if (!w || !frame_json_init(&w->json, a) || !arena_defer(a, writer_free, w))
+    if (!w || !arena_defer(a, writer_free, w))
         return NULL;
     w->a = a;
     w->r = r;

@@ -30,7 +30,7 @@ struct choice {
 
 struct stream_reader {
     struct arena *a;
-    struct frame_json json;
+    const struct json_doc *doc; // of the frame at hand
     struct choice choices[CHOICES_MAX];
     struct slice id;
     uint32_t n_blocks;
@@ -50,9 +50,8 @@ struct chunk {
 struct stream_reader *openai_reader_new(struct arena *a, enum op op) {
     (void)op;
     struct stream_reader *r = ARENA_NEW(a, struct stream_reader);
-    if (!r || !frame_json_init(&r->json, a))
-        return NULL;
-    r->a = a;
+    if (r)
+        r->a = a;
     return r;
 }
 
@@ -152,7 +151,7 @@ static enum err put_call(struct chunk *k, bool has_index, int64_t index, struct 
     enum err e = ERR_OK;
     if (v && !yyjson_is_str(v) && !yyjson_is_obj(v) && !yyjson_is_null(v))
         return ERR_UP_PROTOCOL;
-    struct slice arguments = yyjson_is_obj(v) ? json_get_src(&k->r->json.doc, function, "arguments") : json_str(v);
+    struct slice arguments = yyjson_is_obj(v) ? json_get_src(k->r->doc, function, "arguments") : json_str(v);
     struct call *call = call_of(k->c, has_index, index, id, name);
     if (!call)
         e = begin_call(k, has_index ? index : INDEX_NONE - (int64_t)k->r->n_blocks, id, name, &call);
@@ -195,7 +194,7 @@ static enum err put_content(struct chunk *k, yyjson_val *v) {
 }
 
 static enum err put_metas(struct chunk *k, yyjson_val *choice, yyjson_val *delta) {
-    const struct json_doc *doc = &k->r->json.doc;
+    const struct json_doc *doc = k->r->doc;
     enum err e = ERR_OK;
     if (!k->c->open)
         return ERR_OK;
@@ -302,8 +301,15 @@ static enum err put_error(struct stream_reader *r, yyjson_val *root, struct even
     return emit_error(sink, &p);
 }
 
+static enum err put_root(struct stream_reader *r, yyjson_val *root, struct event_sink *sink) {
+    yyjson_val *error = yyjson_obj_get(root, "error");
+    if (error && !yyjson_is_null(error))
+        return put_error(r, root, sink);
+    return put_chunk(r, root, sink);
+}
+
 enum err openai_reader_frame(struct stream_reader *r, const struct frame *f, struct event_sink *sink) {
-    yyjson_val *root;
+    struct frame_json json;
     if (f->comment)
         return emit(sink, &(struct event){.kind = EV_PING});
     struct slice data = slice_trim(f->data);
@@ -311,13 +317,13 @@ enum err openai_reader_frame(struct stream_reader *r, const struct frame *f, str
         return ERR_OK;
     if (slice_is(data, "[DONE]"))
         return r->started ? end_all(r, sink) : ERR_UP_PROTOCOL;
-    enum err e = frame_json_read(&r->json, data, &root);
-    if (e)
-        return e;
-    yyjson_val *error = yyjson_obj_get(root, "error");
-    if (error && !yyjson_is_null(error))
-        return put_error(r, root, sink);
-    return put_chunk(r, root, sink);
+    enum err e = frame_json_open(&json, data);
+    r->doc = &json.doc;
+    if (!e)
+        e = put_root(r, json.root, sink);
+    r->doc = NULL;
+    frame_json_close(&json);
+    return e;
 }
 
 enum err openai_reader_finish(struct stream_reader *r, struct event_sink *sink) {

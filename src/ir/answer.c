@@ -21,6 +21,11 @@ bool answer_init(struct answer *a, struct arena *arena) {
     return arena_defer(arena, answer_free, a);
 }
 
+struct answer *answer_new(struct arena *arena) {
+    struct answer *a = ARENA_NEW(arena, struct answer);
+    return a && answer_init(a, arena) ? a : NULL;
+}
+
 static enum err keep(struct answer *a, struct slice s, struct slice *ret) {
     if (!s.p)
         return ERR_OK;

@@ -41,6 +41,8 @@ struct answer {
 
 // Registers its own freeing with the arena. False when out of memory.
 bool answer_init(struct answer *a, struct arena *arena);
+// The same in the arena. NULL when out of memory.
+struct answer *answer_new(struct arena *arena);
 // ERR_NO_MEMORY, ERR_UP_PROTOCOL (grammar broken), ERR_TOO_LARGE (LIMIT_UP_BODY_BYTES). EV_ERROR gives its problem's
 // error back.
 MUST_CHECK enum err answer_add(struct answer *a, const struct event *ev);

@@ -26,7 +26,6 @@ struct attempt {
     int status;
     bool framed;     // a stream in frames; else one body
     bool verbatim;   // same dialect and nothing changed: frames pass as they came
-    bool hide_frame; // the frame at hand holds only usage that the client did not ask for
     bool commits;    // a text, thinking or tool event was seen
     bool ended;      // the dialect's proper end was seen
     bool errored;    // EV_ERROR was seen
@@ -36,9 +35,9 @@ struct attempt {
     struct stream_writer *writer;
     struct pipe pipe;
     struct filter observe, collect, write;
-    struct buf out;  // for the client; held back until commit
-    struct buf body; // a whole answer, or an error
-    struct answer answer;
+    struct buf out;        // for the client; held back until commit
+    struct buf body;       // a whole answer, or an error
+    struct answer *answer; // gathered for a client that did not ask for a stream
     struct problem problem;
     struct usage usage;
     enum finish finish;

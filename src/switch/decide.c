@@ -9,15 +9,15 @@
 #include "switch/reply.h"
 #include "switch/worker.h"
 
+#define CANDIDATES_MAX 64
+
+// As they are found, on the stack: an open stream keeps only what there is.
 struct candidates {
     struct exchange *x;
-    struct candidate *v;
-    const struct target **targets;
+    struct candidate v[CANDIDATES_MAX];
+    const struct target *targets[CANDIDATES_MAX];
     size_t n;
-    bool no_memory;
 };
-
-#define CANDIDATES_MAX 64
 
 static bool candidate_known(const struct candidates *c, const struct target *t) {
     for (size_t i = 0; i < c->n; i++)
@@ -200,20 +200,28 @@ static bool all_rest(struct exchange *x) {
     return true;
 }
 
+static bool candidates_keep(struct exchange *x, const struct candidates *c) {
+    x->targets = arena_array(&x->arena, c->n, sizeof c->targets[0]);
+    x->plan.candidates = arena_array(&x->arena, c->n, sizeof c->v[0]);
+    if (!x->targets || !x->plan.candidates)
+        return false;
+    memcpy(x->targets, c->targets, c->n * sizeof c->targets[0]);
+    memcpy(x->plan.candidates, c->v, c->n * sizeof c->v[0]);
+    x->plan.n_candidates = c->n;
+    return true;
+}
+
 enum step_result step_decide(struct exchange *x) {
-    struct candidates c = {.x = x};
-    c.v = arena_array(&x->arena, CANDIDATES_MAX, sizeof *c.v);
-    c.targets = arena_array(&x->arena, CANDIDATES_MAX, sizeof(struct target *));
-    if (!c.v || !c.targets)
-        return exchange_refuse(x, ERR_NO_MEMORY, NULL);
+    struct candidates c;
+    c.x = x;
+    c.n = 0;
     bool found = model_add(&c, x->request->model);
     for (size_t i = 0; i < x->request->n_fallback_models; i++)
         found |= model_add(&c, x->request->fallback_models[i]);
     if (!found)
         return unknown_model(x);
-    x->targets = c.targets;
-    x->plan.candidates = c.v;
-    x->plan.n_candidates = c.n;
+    if (!candidates_keep(x, &c))
+        return exchange_refuse(x, ERR_NO_MEMORY, NULL);
     const struct policy *policy = x->route && x->route->policy ? policy_by_name(slice_str(x->route->policy)) : NULL;
     if (!policy)
         policy = policy_by_name(SLICE("ordered"));

@@ -10,6 +10,9 @@
 #include "switch/reply.h"
 #include "switch/worker.h"
 
+// Of its arena: a small chat's request, plan and first attempt stand in it.
+#define FIRST_BLOCK_BYTES 4064
+
 static const struct step {
     const char *name;
     enum step_result (*run)(struct exchange *x);
@@ -58,7 +61,7 @@ static struct exchange *exchange_new(struct worker *w, const struct arrival *in,
     for (size_t i = 0; i < STEP_COUNT; i++)
         x->step_us[i] = -1;
     x->snap = snapshot_ref(w->snap);
-    arena_init(&x->arena, LIMIT_EXCHANGE_ARENA_BYTES, 0);
+    arena_init(&x->arena, LIMIT_EXCHANGE_ARENA_BYTES, FIRST_BLOCK_BYTES);
     notes_init(&x->notes);
     exchange_name(x);
     x->next = w->live;

@@ -84,11 +84,10 @@ struct exchange {
     enum step_id step;
     bool running; // exchange_run is on the stack
     bool settled;
-    struct problem problem; // err == ERR_OK: none
-    bool local_answer;      // answered by ourselves (an estimate, a load), no attempt was needed
-    bool local_waits;       // for a model to load, or a helper call
-    struct answer answer;   // of a client that did not ask for a stream
-    bool answer_ready;
+    struct problem problem;      // err == ERR_OK: none
+    bool local_answer;           // answered by ourselves (an estimate, a load), no attempt was needed
+    bool local_waits;            // for a model to load, or a helper call
+    const struct answer *answer; // of a client that did not ask for a stream, or our own; NULL: none yet
     int status;
     enum finish finish;
     int64_t start_wall_us;

@@ -384,7 +384,6 @@ static void attempt_complete(struct attempt *at) {
     relay_flush(at);
     x->finish = at->finish;
     if (!x->request->stream) {
-        x->answer_ready = true;
         x->answer = at->answer;
         if (at->verbatim)
             reply_verbatim(x, buf_slice(&at->body));

@@ -31,14 +31,15 @@ static enum step_result answer_with(struct exchange *x, struct usage usage, enum
                          {.kind = EV_FINISH, .finish = finish},
                          {.kind = EV_END}};
     ev[0].created_s = x->start_wall_us / 1000000;
-    if (!answer_init(&x->answer, &x->arena))
+    struct answer *answer = answer_new(&x->arena);
+    if (!answer)
         return exchange_refuse(x, ERR_NO_MEMORY, NULL);
     for (size_t i = 0; i < sizeof ev / sizeof ev[0]; i++) {
-        enum err e = answer_add(&x->answer, &ev[i]);
+        enum err e = answer_add(answer, &ev[i]);
         if (e)
             return exchange_refuse(x, e, NULL);
     }
-    x->answer_ready = true;
+    x->answer = answer;
     x->finish = finish;
     return STEP_NEXT;
 }
@@ -117,8 +118,8 @@ static enum step_result count_estimated(struct exchange *x) {
 static void count_done(struct exchange *x, struct exchange *child) {
     struct usage u = USAGE_NONE;
     x->local_waits = false;
-    if (child->problem.err == ERR_OK && child->answer_ready && child->answer.usage.input_tokens >= 0) {
-        u.input_tokens = child->answer.usage.input_tokens;
+    if (child->problem.err == ERR_OK && child->answer && child->answer->usage.input_tokens >= 0) {
+        u.input_tokens = child->answer->usage.input_tokens;
         u.output_tokens = 0;
         (void)answer_with(x, u, FINISH_STOP);
     } else {
@@ -147,7 +148,7 @@ static enum step_result count_run(struct exchange *x) {
 enum step_result local_run(struct exchange *x) {
     if (x->problem.err)
         return STEP_FAIL;
-    if (x->answer_ready)
+    if (x->answer)
         return STEP_NEXT;
     if (x->local_waits)
         return STEP_WAIT;

@@ -45,7 +45,7 @@ static enum err event_observe(struct filter *f, const struct event *ev) {
 
 static enum err event_collect(struct filter *f, const struct event *ev) {
     struct attempt *at = f->owner;
-    enum err e = answer_add(&at->answer, ev);
+    enum err e = answer_add(at->answer, ev);
     return e ? e : filter_pass(f, ev);
 }
 
@@ -82,7 +82,8 @@ enum err relay_open(struct attempt *at, int status, struct slice content_type) {
     at->verbatim = at->wire.verbatim && at->framed == x->request->stream;
     filter_join(at, &at->observe, PHASE_OBSERVE, event_observe);
     if (!x->request->stream) {
-        if (!answer_init(&at->answer, &at->arena))
+        at->answer = answer_new(&at->arena);
+        if (!at->answer)
             return ERR_NO_MEMORY;
         filter_join(at, &at->collect, PHASE_COLLECT, event_collect);
     } else if (!at->verbatim) {

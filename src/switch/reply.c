@@ -116,7 +116,7 @@ void reply_answer(struct exchange *x) {
         return;
     struct buf out = BUF_INIT(LIMIT_UP_BODY_BYTES);
     struct identity who = exchange_identity(x);
-    enum err e = x->dialect->write_answer(&x->arena, x->request, &x->answer, &who, &out);
+    enum err e = x->dialect->write_answer(&x->arena, x->request, x->answer, &who, &out);
     if (!e && !out.failed) {
         reply_whole(x, 200, buf_slice(&out));
     } else {
@@ -142,7 +142,7 @@ static void reply_replayed(struct exchange *x) {
     struct identity who = exchange_identity(x);
     struct replay r = {x->dialect, x->dialect->writer_new(&x->arena, x->request, &who), BUF_INIT(LIMIT_UP_BODY_BYTES)};
     struct event_sink sink = {replay_to, &r};
-    if (r.w && answer_replay(&x->answer, &sink) == ERR_OK && !r.out.failed) {
+    if (r.w && answer_replay(x->answer, &sink) == ERR_OK && !r.out.failed) {
         reply_begin(x);
         x->sink.ops->write(x->sink.to, buf_slice(&r.out));
     }

@@ -128,6 +128,22 @@ char *arena_strdup(struct arena *a, const char *s) {
     return arena_cstr(a, slice_str(s));
 }
 
+struct slice arena_join(struct arena *a, const struct slice *v, size_t n) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += v[i].n;
+    char *p = arena_alloc(a, bytes + 1), *at = p;
+    if (!p)
+        return SLICE_NONE;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].n)
+            memcpy(at, v[i].p, v[i].n);
+        at += v[i].n;
+    }
+    *at = 0;
+    return slice_of(p, bytes);
+}
+
 char *arena_printf(struct arena *a, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);

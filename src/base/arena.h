@@ -28,6 +28,11 @@ void *arena_array(struct arena *a, size_t n, size_t size);
 struct slice arena_copy(struct arena *a, struct slice s);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_cstr(struct arena *a, struct slice s);
+// The parts in a row; a NUL behind them that n does not count. p NULL on failure.
+#define ARENA_JOIN(a, ...)                               \
+    arena_join((a), (const struct slice[]){__VA_ARGS__}, \
+               sizeof((const struct slice[]){__VA_ARGS__}) / sizeof(struct slice))
+struct slice arena_join(struct arena *a, const struct slice *v, size_t n);
 // NULL on failure.
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // fn(arg) runs at arena_done. False when out of memory: then fn was not registered.

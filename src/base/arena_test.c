@@ -89,7 +89,7 @@ TEST(arena_runs_cleanups_newest_first) {
 static bool arena_used(struct arena *a) {
     char one = '1';
     return ARENA_NEW(a, struct arena) && arena_alloc(a, 5000) && arena_strdup(a, "x") && arena_array(a, 100, 100) &&
-           arena_printf(a, "%d", 1) && arena_defer(a, note, &one);
+           arena_printf(a, "%d", 1) && ARENA_JOIN(a, SLICE("a"), SLICE("b")).p && arena_defer(a, note, &one);
 }
 
 TEST(arena_survives_every_failed_allocation) {
@@ -107,4 +107,14 @@ TEST(arena_survives_every_failed_allocation) {
         CHECK(ok || !a.cleanups);
         arena_done(&a);
     }
+}
+
+TEST(arena_joins_slices) {
+    struct arena a;
+    arena_init(&a, 1u << 20, 0);
+    struct slice s = ARENA_JOIN(&a, SLICE("one"), SLICE_NONE, SLICE(", "), SLICE("two"));
+    CHECK_EQ(s.n, 8);
+    CHECK_STREQ(s.p, "one, two");
+    CHECK_STREQ(ARENA_JOIN(&a, SLICE_NONE).p, "");
+    arena_done(&a);
 }

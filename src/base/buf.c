@@ -21,7 +21,7 @@ void buf_clear(struct buf *b) {
     b->failed = false;
 }
 
-bool buf_reserve(struct buf *b, size_t more) {
+bool buf_grow(struct buf *b, size_t more) {
     if (b->failed)
         return false;
     if (more <= b->cap - b->len)
@@ -45,26 +45,6 @@ bool buf_reserve(struct buf *b, size_t more) {
     return true;
 }
 
-void buf_append_mem(struct buf *b, const void *p, size_t n) {
-    if (n == 0 || !buf_reserve(b, n))
-        return;
-    memcpy(b->p + b->len, p, n);
-    b->len += n;
-}
-
-void buf_append(struct buf *b, struct slice s) {
-    buf_append_mem(b, s.p, s.n);
-}
-
-void buf_append_str(struct buf *b, const char *cstr) {
-    buf_append_mem(b, cstr, strlen(cstr));
-}
-
-void buf_append_char(struct buf *b, char c) {
-    if (buf_reserve(b, 1))
-        b->p[b->len++] = c;
-}
-
 void buf_append_u64(struct buf *b, uint64_t v) {
     char digits[20];
     size_t n = sizeof digits;
@@ -79,6 +59,24 @@ void buf_append_i64(struct buf *b, int64_t v) {
     if (v < 0)
         buf_append_char(b, '-');
     buf_append_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+void buf_append_hex(struct buf *b, uint64_t v, unsigned digits) {
+    static const char hex[] = "0123456789abcdef";
+    while (digits-- > 0)
+        buf_append_char(b, hex[digits < 16 ? v >> 4 * digits & 15 : 0]);
+}
+
+void buf_append_fixed(struct buf *b, uint64_t v, unsigned decimals) {
+    uint64_t unit = 1;
+    for (unsigned i = 0; i < decimals; i++)
+        unit *= 10;
+    buf_append_u64(b, v / unit);
+    buf_append_char(b, '.');
+    for (v %= unit; unit > 1; v %= unit) {
+        unit /= 10;
+        buf_append_char(b, (char)('0' + v / unit));
+    }
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...) {

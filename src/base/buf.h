@@ -14,17 +14,39 @@ struct buf {
 };
 
 #define BUF_INIT(max_bytes) ((struct buf){NULL, 0, 0, (max_bytes), false})
+// Over the caller's array, which it fills and never leaves. Not for buf_done.
+#define BUF_ON(array) ((struct buf){(array), 0, sizeof(array) - 1, sizeof(array) - 1, false})
 
 void buf_init(struct buf *b, size_t max_bytes);
-void buf_done(struct buf *b);  // frees; usable again
-void buf_clear(struct buf *b); // keeps the memory, resets `failed`
-bool buf_reserve(struct buf *b, size_t more);
-void buf_append(struct buf *b, struct slice s);
-void buf_append_mem(struct buf *b, const void *p, size_t n);
-void buf_append_str(struct buf *b, const char *cstr);
-void buf_append_char(struct buf *b, char c);
+void buf_done(struct buf *b);              // frees; usable again
+void buf_clear(struct buf *b);             // keeps the memory, resets `failed`
+bool buf_grow(struct buf *b, size_t more); // what buf_reserve does when there is no room
+static inline bool buf_reserve(struct buf *b, size_t more) {
+    return (!b->failed && more <= b->cap - b->len) || buf_grow(b, more);
+}
+// Inline: a journal line or a head is a hundred of these, most of them of a literal.
+static inline void buf_append_mem(struct buf *b, const void *p, size_t n) {
+    if (n == 0 || !buf_reserve(b, n))
+        return;
+    memcpy(b->p + b->len, p, n);
+    b->len += n;
+}
+static inline void buf_append(struct buf *b, struct slice s) {
+    buf_append_mem(b, s.p, s.n);
+}
+static inline void buf_append_str(struct buf *b, const char *cstr) {
+    buf_append_mem(b, cstr, strlen(cstr));
+}
+static inline void buf_append_char(struct buf *b, char c) {
+    if (buf_reserve(b, 1))
+        b->p[b->len++] = c;
+}
 void buf_append_u64(struct buf *b, uint64_t v);
 void buf_append_i64(struct buf *b, int64_t v);
+// Hexadecimal in lower case, the lowest `digits` digits.
+void buf_append_hex(struct buf *b, uint64_t v, unsigned digits);
+// A fixed-point number: v / 10^decimals with all its decimals.
+void buf_append_fixed(struct buf *b, uint64_t v, unsigned decimals);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // Removes n bytes at the front.
 void buf_consume(struct buf *b, size_t n);

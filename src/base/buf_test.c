@@ -89,3 +89,30 @@ TEST(buf_keeps_what_it_had_when_memory_ends) {
     CHECK_STREQ(buf_cstr(&b), "again");
     buf_done(&b);
 }
+
+TEST(buf_on_an_array_fills_it_and_no_more) {
+    char room[6];
+    struct buf b = BUF_ON(room);
+    buf_append_str(&b, "12345");
+    CHECK(!b.failed);
+    CHECK_STREQ(buf_cstr(&b), "12345");
+    buf_append_char(&b, '6');
+    CHECK(b.failed);
+    CHECK_MEM(room, 5, "12345", 5);
+}
+
+TEST(buf_appends_numbers) {
+    struct buf b = BUF_INIT(1000);
+    buf_append_hex(&b, 0xab5, 2);
+    buf_append_char(&b, ' ');
+    buf_append_hex(&b, UINT64_MAX, 18);
+    CHECK_STREQ(buf_cstr(&b), "b5 00ffffffffffffffff");
+    buf_clear(&b);
+    buf_append_fixed(&b, 0, 3);
+    buf_append_char(&b, ' ');
+    buf_append_fixed(&b, 1234567, 3);
+    buf_append_char(&b, ' ');
+    buf_append_fixed(&b, 1500000, 12);
+    CHECK_STREQ(buf_cstr(&b), "0.000 1234.567 0.000001500000");
+    buf_done(&b);
+}

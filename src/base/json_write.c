@@ -42,10 +42,18 @@ void json_key_slice(struct json_writer *w, struct slice name) {
 }
 
 void json_key(struct json_writer *w, const char *name) {
-    value_begin(w);
-    buf_append_char(w->out, '"');
-    buf_append_str(w->out, name);
-    buf_append_mem(w->out, "\":", 2);
+    size_t n = strlen(name);
+    if (!buf_reserve(w->out, n + sizeof ",\"\":" - 1))
+        return;
+    char *p = w->out->p + w->out->len;
+    if (w->comma)
+        *p++ = ',';
+    *p++ = '"';
+    memcpy(p, name, n);
+    p += n;
+    *p++ = '"';
+    *p++ = ':';
+    w->out->len = (size_t)(p - w->out->p);
     w->comma = false;
 }
 

@@ -71,7 +71,7 @@ static void head_write(struct buf *b, const struct fetch_request *r) {
 // ---- its end
 
 bool plain_is_sent(const struct plain *p) {
-    return p->sent == p->head.len + p->body.n;
+    return p->sent == p->all;
 }
 
 void plain_connecting(struct plain *p, bool on) {
@@ -339,6 +339,7 @@ enum err plain_start(struct client *c, const struct fetch_request *r, const stru
     }
     fetch_init(&p->f, c, &plain_kind, hooks, user);
     p->body = r->body;
+    p->all = p->head.len + p->body.n;
     p->permit = *r->permit;
     p->port = r->origin.port;
     p->is_head = strcmp(r->method, "HEAD") == 0;

@@ -72,9 +72,9 @@ struct plain {
     struct fetch f;
     struct link *link;
     struct pool *pool;
-    struct buf head; // the request's
+    struct buf head; // the request's; freed when all is sent
     struct slice body;
-    size_t sent; // of both
+    size_t all, sent; // of both
     struct permit permit;
     uint64_t deadline_ms; // of connecting
     struct resolve *resolve;

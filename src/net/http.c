@@ -8,7 +8,7 @@ struct slice headers_get(const struct headers *h, const char *name) {
     if (!h)
         return SLICE_NONE;
     for (size_t i = 0; i < h->n; i++)
-        if (slice_eq_nocase(h->v[i].name, wanted))
+        if (h->v[i].name.n == wanted.n && slice_eq_nocase(h->v[i].name, wanted))
             return h->v[i].value.p ? h->v[i].value : slice_of("", 0);
     return SLICE_NONE;
 }

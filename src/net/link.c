@@ -283,6 +283,7 @@ void link_send(struct link *k) {
         link_connected(k);
     }
     if (n == 0) {
+        buf_done(&p->head);
         fetch_turn_queue(&p->f); // tells on_sent
         return;
     }

@@ -24,11 +24,11 @@ struct attempt {
 
     // the answer
     int status;
-    bool framed;     // a stream in frames; else one body
-    bool verbatim;   // same dialect and nothing changed: frames pass as they came
-    bool commits;    // a text, thinking or tool event was seen
-    bool ended;      // the dialect's proper end was seen
-    bool errored;    // EV_ERROR was seen
+    bool framed;   // a stream in frames; else one body
+    bool verbatim; // same dialect and nothing changed: frames pass as they came
+    bool commits;  // a text, thinking or tool event was seen
+    bool ended;    // the dialect's proper end was seen
+    bool errored;  // EV_ERROR was seen
     struct frame_reader frames;
     bool frames_live;
     struct stream_reader *reader;

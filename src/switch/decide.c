@@ -55,7 +55,6 @@ static void candidate_add(struct candidates *c, const struct target *t, const ch
     if (!t || c->n == CANDIDATES_MAX || candidate_known(c, t))
         return;
     int64_t rest = atomic_load_explicit(&t->live->not_before_ms, memory_order_relaxed) - (int64_t)clock_mono_ms();
-    char *via = arena_printf(&x->arena, "%s %.*s", how, SLICE_FMT(name));
     c->targets[c->n] = t;
     c->v[c->n] = (struct candidate){.name = slice_str(t->name),
                                     .zone = t->zone,
@@ -64,7 +63,7 @@ static void candidate_add(struct candidates *c, const struct target *t, const ch
                                     .in_flight = atomic_load_explicit(&t->live->in_flight, memory_order_relaxed),
                                     .rest_ms = rest > 0 ? rest : 0,
                                     .out = target_out(x, t),
-                                    .via = slice_str(via)};
+                                    .via = ARENA_JOIN(&x->arena, slice_str(how), SLICE(" "), name)};
     c->n++;
 }
 

@@ -3,7 +3,6 @@
 // or FAIL; what it waited for calls exchange_resume. Any failure goes to settle, which always runs and cannot fail. The
 // exchange is freed after the loop's turn, never inside its own callback.
 #include "switch/exchange.h"
-#include <stdio.h>
 #include "base/clock.h"
 #include "base/mem.h"
 #include "switch/attempt.h"
@@ -32,8 +31,12 @@ int64_t exchange_age_us(const struct exchange *x) {
 
 // Loop number, time and a counter: unique over restarts, and a cancel or GET finds its loop.
 static void exchange_name(struct exchange *x) {
-    (void)snprintf(x->id, sizeof x->id, "x%02x%012llx%05x", x->w->loop.index & 0xff,
-                   (unsigned long long)((uint64_t)x->start_wall_us & 0xffffffffffff), x->w->counter++ & 0xfffff);
+    struct buf id = BUF_ON(x->id);
+    buf_append_char(&id, 'x');
+    buf_append_hex(&id, x->w->loop.index, 2);
+    buf_append_hex(&id, (uint64_t)x->start_wall_us, 12);
+    buf_append_hex(&id, x->w->counter++, 5);
+    (void)buf_cstr(&id);
 }
 
 static struct exchange *exchange_of_guest(struct guest *g) {

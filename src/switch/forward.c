@@ -89,7 +89,7 @@ static struct slice auth_value(struct attempt *at) {
     struct slice key = secret_reveal(&at->t->endpoint->key);
     if (at->t->endpoint->provider->auth != AUTH_BEARER)
         return key;
-    return slice_str(arena_printf(&at->arena, "Bearer %.*s", SLICE_FMT(key)));
+    return ARENA_JOIN(&at->arena, SLICE("Bearer "), key);
 }
 
 static size_t headers_of_client(const struct attempt *at, struct header *out, size_t room) {
@@ -167,7 +167,7 @@ static bool attempt_fetch(struct attempt *at) {
                               .fresh = at->fresh};
     if (ep->engine)
         r.origin.unix_path = at->t->unix_path;
-    r.path = slice_str(arena_printf(&at->arena, "%.*s%s", SLICE_FMT(ep->base_path), at->wire.path));
+    r.path = ARENA_JOIN(&at->arena, ep->base_path, slice_str(at->wire.path));
     enum err e =
         r.path.n && r.headers.n ? fetch_start(at->x->w->client, &r, &attempt_hooks, at, &at->fetch) : ERR_NO_MEMORY;
     if (e)

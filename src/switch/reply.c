@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include "switch/attempt.h"
 
+#define COST_BYTES 32
+
 struct reply_headers {
     struct header v[10];
     size_t n;
-    char timing[160], cost[32], retry[24];
+    char timing[160], cost[COST_BYTES], retry[24];
 };
 
 struct identity exchange_identity(const struct exchange *x) {
@@ -19,14 +21,17 @@ static void header_put(struct reply_headers *h, const char *name, const char *va
     h->v[h->n++] = (struct header){slice_str(name), slice_str(value)};
 }
 
-// Pico-USD as decimal USD without rounding, trailing zeros cut: 1500000 → "0.0000015".
-static void usd_format(char *out, size_t n, int64_t picousd) {
-    int len = snprintf(out, n, "%lld.%012lld", (long long)(picousd / PICOUSD_PER_USD),
-                       (long long)(picousd % PICOUSD_PER_USD));
-    while (len > 0 && out[len - 1] == '0')
-        out[--len] = 0;
-    if (len > 0 && out[len - 1] == '.')
-        out[--len] = 0;
+// Pico-USD as decimal USD without rounding, trailing zeros cut: 1500000 → "0.0000015". Below 0: not known.
+static const char *cost_text(char (*room)[COST_BYTES], int64_t picousd) {
+    struct buf b = BUF_ON(*room);
+    if (picousd < 0)
+        return "unknown";
+    buf_append_fixed(&b, (uint64_t)picousd, 12);
+    while (b.p[b.len - 1] == '0')
+        b.len--;
+    if (b.p[b.len - 1] == '.')
+        b.len--;
+    return buf_cstr(&b);
 }
 
 static const struct attempt *answering(const struct exchange *x) {
@@ -49,23 +54,24 @@ int64_t exchange_cost(const struct exchange *x) {
 
 static void headers_timing(const struct exchange *x, struct reply_headers *h) {
     const struct attempt *at = answering(x);
-    double decided = (double)x->step_us[STEP_DECIDE] / 1000.0;
-    if (at)
-        (void)snprintf(h->timing, sizeof h->timing, "decide;dur=%.3f, upstream;dur=%.3f, total;dur=%.3f", decided,
-                       (double)(exchange_age_us(x) - at->start_us) / 1000.0, (double)exchange_age_us(x) / 1000.0);
-    else
-        (void)snprintf(h->timing, sizeof h->timing, "total;dur=%.3f", (double)exchange_age_us(x) / 1000.0);
-    header_put(h, "server-timing", h->timing);
+    int64_t age_us = exchange_age_us(x);
+    struct buf b = BUF_ON(h->timing);
+    if (at) {
+        buf_append_str(&b, "decide;dur=");
+        buf_append_fixed(&b, (uint64_t)x->step_us[STEP_DECIDE], 3);
+        buf_append_str(&b, ", upstream;dur=");
+        buf_append_fixed(&b, (uint64_t)(age_us - at->start_us), 3);
+        buf_append_str(&b, ", ");
+    }
+    buf_append_str(&b, "total;dur=");
+    buf_append_fixed(&b, (uint64_t)age_us, 3);
+    header_put(h, "server-timing", buf_cstr(&b));
 }
 
 static void headers_cost(const struct exchange *x, struct reply_headers *h, bool final) {
     const struct attempt *at = answering(x);
     int64_t cost = final ? exchange_cost(x) : at->reserved_picousd;
-    if (cost < 0)
-        (void)snprintf(h->cost, sizeof h->cost, "unknown");
-    else
-        usd_format(h->cost, sizeof h->cost, cost);
-    header_put(h, final ? "x-gridtie-cost-usd" : "x-gridtie-cost-estimate-usd", h->cost);
+    header_put(h, final ? "x-gridtie-cost-usd" : "x-gridtie-cost-estimate-usd", cost_text(&h->cost, cost));
 }
 
 static struct headers reply_headers(const struct exchange *x, struct reply_headers *h, bool final) {
@@ -159,13 +165,8 @@ void reply_end_stream(struct exchange *x) {
         reply_problem(x);
         return;
     }
-    char cost[32];
-    int64_t picousd = exchange_cost(x);
-    if (picousd < 0)
-        (void)snprintf(cost, sizeof cost, "unknown");
-    else
-        usd_format(cost, sizeof cost, picousd);
-    struct header trailer = {SLICE("x-gridtie-cost-usd"), slice_str(cost)};
+    char cost[COST_BYTES];
+    struct header trailer = {SLICE("x-gridtie-cost-usd"), slice_str(cost_text(&cost, exchange_cost(x)))};
     struct headers trailers = {&trailer, 1};
     const struct sink_ops *ops = x->sink.ops;
     x->sink.ops = NULL;

@@ -20,17 +20,16 @@ static void usage_estimate(struct attempt *at) {
         u->output_tokens = TEXT_TOKENS(at->output_bytes), u->estimated = true;
 }
 
-static void attempt_to_record(const struct exchange *x, const struct attempt *at, struct attempt_record *r) {
+static void attempt_to_record(struct exchange *x, const struct attempt *at, struct attempt_record *r) {
     const struct stage *s = &x->plan.stages[at->stage];
     const struct candidate *c = &x->plan.candidates[s->candidate];
-    char *reason =
-        arena_printf((struct arena *)(uintptr_t)&x->arena, "%.*s (%.*s)", SLICE_FMT(s->reason), SLICE_FMT(c->via));
+    struct slice reason = ARENA_JOIN(&x->arena, s->reason, SLICE(" ("), c->via, SLICE(")"));
     *r = (struct attempt_record){.target = slice_str(at->t->name),
                                  .endpoint = slice_str(at->t->endpoint->name),
                                  .model = at->t->model,
                                  .zone = at->t->zone,
                                  .stage = at->stage,
-                                 .reason = slice_str(reason),
+                                 .reason = reason,
                                  .err = at->err,
                                  .http_status = at->status,
                                  .detail = at->detail,
@@ -79,7 +78,8 @@ static struct drop_record *drops_of(struct exchange *x) {
 
 static void settle_journal(struct exchange *x) {
     struct attempt_record records[LIMIT_ATTEMPTS];
-    struct buf reach = BUF_INIT(256);
+    char reach_text[256];
+    struct buf reach = BUF_ON(reach_text);
     for (unsigned i = 0; i < x->n_attempts; i++)
         attempt_to_record(x, x->attempts[i], &records[i]);
     if (x->step_us[STEP_LABEL] >= 0)
@@ -114,7 +114,6 @@ static void settle_journal(struct exchange *x) {
     x->step_us[STEP_SETTLE] = exchange_age_us(x);
     memcpy(s.step_us, x->step_us, sizeof s.step_us);
     journal_settle(x->w->journal, &s);
-    buf_done(&reach);
 }
 
 static void settle_reply(struct exchange *x) {

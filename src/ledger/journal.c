@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loop's journal. A line is composed in a reused buffer and goes out in one write(2) to a file opened with O_APPEND:
-// when the call returned, a kill of this process can't take it back (a power cut can, until the ledger's thread has
-// synced it). The loop owns the file and the buffers. A settlement that the disk refuses waits in `pending`, bounded;
-// while something waits, loop and ledger thread take the mutex, else nobody does. An intent that can't be written is an
-// error, so that nothing is sent that no line accounts for. A piece of a line that did get written is cut off again, and
-// where that fails too, closed with a newline, so that it can only ever spoil itself.
+// A loop's journal. The lines of a loop's turn gather in a batch and go out in one write(2) to a file opened with
+// O_APPEND: when journal_flush returned, a kill of this process can't take them back (a power cut can, until the ledger's
+// thread has synced them). The loop owns the file and the buffers. A settlement that the disk refuses waits in `pending`,
+// bounded; while something waits, loop and ledger thread take the mutex, else nobody does. Intents that can't be written
+// are an error, so that nothing is sent that no line accounts for. A piece of a batch that did get written is cut off
+// again, and where that fails too, closed with a newline, so that it can only ever spoil itself.
 #include "ledger/journal.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -19,17 +19,21 @@
 
 // Some minutes of settlements at 100 a second; more would be memory that nobody planned for.
 #define PENDING_BYTES (4u << 20)
+// A turn handles at most the 1,024 events of a poll; a line has some hundred bytes, a kilobyte with its reasons.
+#define BATCH_BYTES (4u << 20)
+#define BATCH_KEPT_BYTES ((size_t)64 << 10) // memory that a rare long batch leaves behind
 
 struct journal {
     const char *folder;
     unsigned index;
     int fd;
-    uint64_t size; // bytes of the current segment
-    bool torn;     // a piece of a line stands at its end
-    struct buf line;
-    pthread_mutex_t mutex; // of pending, and of all above while something waits there
-    struct buf pending;    // whole lines
-    _Atomic bool waits;    // pending is not empty
+    uint64_t size;               // bytes of the current segment
+    bool torn;                   // a piece of a line stands at its end
+    struct buf line;             // being composed
+    struct buf intents, settled; // the batch; whole lines. An intent stands before its settlement
+    pthread_mutex_t mutex;       // of pending, and of all above while something waits there
+    struct buf pending;          // whole lines
+    _Atomic bool waits;          // pending is not empty
     _Atomic uint64_t seq, failures, lost;
 };
 
@@ -84,6 +88,8 @@ enum err journal_open(const char *folder, unsigned index, uint64_t seq, struct j
     j->folder = folder;
     j->index = index;
     j->line = BUF_INIT(LIMIT_JOURNAL_LINE_BYTES);
+    j->intents = BUF_INIT(2 * BATCH_BYTES);
+    j->settled = BUF_INIT(BATCH_BYTES);
     j->pending = BUF_INIT(PENDING_BYTES);
     atomic_store(&j->seq, seq);
     j->fd = segment_create(j, seq);
@@ -184,13 +190,13 @@ void journal_retry(struct journal *j) {
     (void)pthread_mutex_unlock(&j->mutex);
 }
 
-static enum err line_put(struct journal *j) {
+static enum err lines_put(struct journal *j, struct slice lines) {
     if (!atomic_load_explicit(&j->waits, memory_order_acquire))
-        return segment_write(j, buf_slice(&j->line));
+        return segment_write(j, lines);
     (void)pthread_mutex_lock(&j->mutex);
     enum err e = pending_flush(j);
     if (!e)
-        e = segment_write(j, buf_slice(&j->line));
+        e = segment_write(j, lines);
     (void)pthread_mutex_unlock(&j->mutex);
     return e;
 }
@@ -204,51 +210,91 @@ static void failure_note(struct journal *j, int error) {
 }
 
 enum err journal_intent(struct journal *j, const struct attempt_intent *i) {
+    size_t before = j->intents.len;
     buf_clear(&j->line);
-    if (!line_write_intent(&j->line, i))
-        return ERR_DISK;
-    buf_append_char(&j->line, '\n');
-    errno = 0;
-    enum err e = j->line.failed ? ERR_DISK : line_put(j);
-    if (e)
-        failure_note(j, errno);
-    return e;
+    bool whole = line_write_intent(&j->line, i);
+    buf_append(&j->intents, buf_slice(&j->line));
+    buf_append_char(&j->intents, '\n');
+    if (whole && !j->intents.failed)
+        return ERR_OK;
+    j->intents.len = before;
+    j->intents.failed = false;
+    failure_note(j, ENOMEM);
+    return ERR_DISK;
 }
 
-static void pending_keep(struct journal *j) {
+static void lost_note(struct journal *j, uint64_t lines) {
+    atomic_fetch_add_explicit(&j->lost, lines, memory_order_relaxed);
+}
+
+static uint64_t lines_in(struct slice s) {
+    uint64_t n = 0;
+    for (; s.n; n++)
+        (void)slice_split(&s, '\n');
+    return n;
+}
+
+static void pending_keep(struct journal *j, struct slice lines) {
     (void)pthread_mutex_lock(&j->mutex);
-    buf_append(&j->pending, buf_slice(&j->line));
-    bool kept = !j->pending.failed;
+    while (lines.n) {
+        struct slice rest = lines;
+        (void)slice_split(&rest, '\n');
+        buf_append(&j->pending, slice_first(lines, lines.n - rest.n));
+        if (j->pending.failed)
+            break;
+        lines = rest;
+    }
     j->pending.failed = false;
     atomic_store_explicit(&j->waits, j->pending.len > 0, memory_order_release);
     (void)pthread_mutex_unlock(&j->mutex);
-    if (!kept)
-        atomic_fetch_add_explicit(&j->lost, 1, memory_order_relaxed);
+    lost_note(j, lines_in(lines));
 }
 
 void journal_settle(struct journal *j, const struct settlement *s) {
+    size_t before = j->settled.len;
     bool whole = line_write_settlement(&j->line, s, NULL);
-    buf_append_char(&j->line, '\n');
-    if (!whole || j->line.failed) {
-        atomic_fetch_add_explicit(&j->lost, 1, memory_order_relaxed);
-        failure_note(j, ENOMEM);
+    buf_append(&j->settled, buf_slice(&j->line));
+    buf_append_char(&j->settled, '\n');
+    if (whole && !j->settled.failed)
         return;
-    }
+    j->settled.len = before;
+    j->settled.failed = false;
+    lost_note(j, 1);
+    failure_note(j, ENOMEM);
+}
+
+static void batch_clear(struct buf *b) {
+    if (b->cap > BATCH_KEPT_BYTES)
+        buf_done(b);
+    buf_clear(b);
+}
+
+enum err journal_flush(struct journal *j) {
+    if (j->intents.len + j->settled.len == 0)
+        return ERR_OK;
     errno = 0;
-    if (line_put(j) == ERR_OK)
-        return;
-    failure_note(j, errno);
-    pending_keep(j);
+    buf_append(&j->intents, buf_slice(&j->settled));
+    enum err e = j->intents.failed ? ERR_DISK : lines_put(j, buf_slice(&j->intents));
+    if (e) {
+        failure_note(j, errno);
+        pending_keep(j, buf_slice(&j->settled));
+    }
+    batch_clear(&j->intents);
+    batch_clear(&j->settled);
+    return e;
 }
 
 void journal_close(struct journal *j) {
     if (!j)
         return;
+    (void)!journal_flush(j);
     journal_retry(j);
     if (j->pending.len > 0)
         LOG(LOG_ERROR, "settlements are lost: the disk took no writes until the end", LOG_I("bytes", j->pending.len));
     (void)close(j->fd);
     buf_done(&j->line);
+    buf_done(&j->intents);
+    buf_done(&j->settled);
     buf_done(&j->pending);
     (void)pthread_mutex_destroy(&j->mutex);
     mem_free(j);

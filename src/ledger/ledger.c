@@ -492,8 +492,10 @@ void ledger_close(struct ledger *l) {
         return;
     thread_stop(l);
     if (l->threaded) {
-        for (unsigned i = 0; i < l->o.loops; i++)
+        for (unsigned i = 0; i < l->o.loops; i++) {
+            (void)!journal_flush(l->readers[i].j);
             journal_retry(l->readers[i].j);
+        }
         (void)!rounds_run(l);
     }
     for (unsigned i = 0; i < l->o.loops; i++)

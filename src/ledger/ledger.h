@@ -27,7 +27,7 @@ void ledger_close(struct ledger *l);
 // Owned by the ledger; only loop `index` may write to it.
 struct journal *ledger_journal(struct ledger *l, unsigned index);
 
-// Written before the first byte of an attempt leaves the machine.
+// In the journal before the first byte of an attempt leaves the machine.
 struct attempt_intent {
     struct slice exchange; // id
     unsigned attempt;      // from 0
@@ -39,8 +39,12 @@ struct attempt_intent {
     struct slice key;         // name of the client's key, or empty
     int64_t reserved_picousd; // -1 unknown price
 };
-// ERR_DISK: then the attempt must not be sent.
+// Puts its line into the batch of the loop's turn. Nothing of the attempt may be sent before journal_flush returned ERR_OK.
+// ERR_DISK: no line can be made.
 MUST_CHECK enum err journal_intent(struct journal *j, const struct attempt_intent *i);
+// Writes the batch, in one write(2). ERR_DISK: the intents in it are forgotten, their attempts must not be sent; its
+// settlements stay in memory (bounded) and are tried again.
+MUST_CHECK enum err journal_flush(struct journal *j);
 
 struct attempt_record {
     struct slice target, endpoint, model;
@@ -88,7 +92,7 @@ struct settlement {
     size_t n_drops;
     unsigned drops_skipped;
 };
-// Cannot fail for the caller: a full disk keeps the line in memory (bounded) and tries again, and is logged and counted.
+// Puts its line into the batch of the loop's turn. Cannot fail for the caller: what goes wrong is logged and counted.
 void journal_settle(struct journal *j, const struct settlement *s);
 
 // --- queries: any thread but the loops' (they block). Each first feeds what the journals hold now. JSON is appended.

@@ -171,13 +171,24 @@ static struct settlement settlement_of(const char *id, const struct attempt_reco
                                .n_attempts = n};
 }
 
+// Each as a turn of its own.
+static enum err intent_put(struct journal *j, const struct attempt_intent *i) {
+    enum err e = journal_intent(j, i);
+    return e ? e : journal_flush(j);
+}
+
+static void settle_put(struct journal *j, const struct settlement *s) {
+    journal_settle(j, s);
+    (void)!journal_flush(j);
+}
+
 static enum err exchange_whole(struct journal *j, const char *id) {
     struct attempt_intent i = intent_of(id, 0);
     struct attempt_record a = attempt_of(ERR_OK);
     struct settlement s = settlement_of(id, &a, 1);
-    enum err e = journal_intent(j, &i);
+    enum err e = intent_put(j, &i);
     if (!e)
-        journal_settle(j, &s);
+        settle_put(j, &s);
     return e;
 }
 
@@ -220,7 +231,7 @@ TEST(ledger_why_last_shows_every_field_at_once) {
     attempts[0].cost_picousd = 0;
     s.drops = &drop;
     s.n_drops = 1;
-    journal_settle(ledger_journal(f.l, 0), &s);
+    settle_put(ledger_journal(f.l, 0), &s);
     yyjson_val *v = why(&f, "last");
     CHECK(v);
     CHECK(slice_is(json_get_str(v, "id"), "x1"));
@@ -247,12 +258,12 @@ TEST(ledger_shows_an_open_exchange) {
     struct fixture f;
     CHECK(fixture_init(&f, 1));
     struct attempt_intent i = intent_of("x1", 0);
-    CHECK_EQ(journal_intent(ledger_journal(f.l, 0), &i), ERR_OK);
+    CHECK_EQ(intent_put(ledger_journal(f.l, 0), &i), ERR_OK);
     CHECK_EQ(total(&f, "open_picousd"), 1000);
     CHECK(slice_is(json_get_str(why(&f, "x1"), "outcome"), "open"));
     struct attempt_record a = attempt_of(ERR_OK);
     struct settlement s = settlement_of("x1", &a, 1);
-    journal_settle(ledger_journal(f.l, 0), &s);
+    settle_put(ledger_journal(f.l, 0), &s);
     CHECK_EQ(total(&f, "open_picousd"), 0);
     CHECK_EQ(total(&f, "settled_picousd"), 700);
     CHECK(slice_is(json_get_str(why(&f, "x1"), "outcome"), "settled"));
@@ -270,7 +281,7 @@ TEST(ledger_log_filters_newest_first) {
         s.wall_us += i * 1000000;
         s.err = a.err;
         s.model = i < 10 ? SLICE("old") : SLICE("new");
-        journal_settle(ledger_journal(f.l, 0), &s);
+        settle_put(ledger_journal(f.l, 0), &s);
     }
     CHECK_EQ(yyjson_arr_size(log_of(&f, (struct log_filter){.limit = 1000})), 20);
     CHECK_EQ(yyjson_arr_size(log_of(&f, (struct log_filter){.model = SLICE("new")})), 10);
@@ -292,8 +303,8 @@ TEST(ledger_last_is_no_helper_call) {
     struct settlement s = settlement_of("x1", NULL, 0), child = settlement_of("x2", NULL, 0);
     child.parent = SLICE("x1");
     child.total_us += 10;
-    journal_settle(ledger_journal(f.l, 0), &s);
-    journal_settle(ledger_journal(f.l, 0), &child);
+    settle_put(ledger_journal(f.l, 0), &s);
+    settle_put(ledger_journal(f.l, 0), &child);
     CHECK(slice_is(json_get_str(why(&f, "last"), "id"), "x1"));
     CHECK(slice_is(json_get_str(why(&f, "x2"), "parent"), "x1"));
     CHECK_EQ(total(&f, "exchanges"), 2);
@@ -306,7 +317,7 @@ TEST(ledger_counts_unknown_prices_apart) {
     struct attempt_record a = attempt_of(ERR_OK);
     a.cost_picousd = -1;
     struct settlement s = settlement_of("x1", &a, 1);
-    journal_settle(ledger_journal(f.l, 0), &s);
+    settle_put(ledger_journal(f.l, 0), &s);
     CHECK_EQ(total(&f, "settled_picousd"), 0);
     CHECK_EQ(total(&f, "unpriced"), 1);
     CHECK(yyjson_is_null(yyjson_obj_get(why(&f, "x1"), "cost_usd")));
@@ -330,7 +341,7 @@ TEST(ledger_line_is_cut_but_never_lost) {
     s.model = slice_of(wide, sizeof wide);
     s.drops = drops;
     s.n_drops = 64;
-    journal_settle(ledger_journal(f.l, 0), &s);
+    settle_put(ledger_journal(f.l, 0), &s);
     yyjson_val *v = why(&f, "x1");
     CHECK(v);
     CHECK_EQ(yyjson_arr_size(yyjson_obj_get(v, "attempts")), 8);
@@ -348,8 +359,8 @@ TEST(ledger_recovers_open_attempts_as_unknown) {
     if (pid == 0) { // no close: as if killed
         struct attempt_intent first = intent_of("x1", 0), second = intent_of("x1", 1);
         bool ok = fixture_open(&f, 1, 0) && exchange_whole(ledger_journal(f.l, 0), "x0") == ERR_OK &&
-                  journal_intent(ledger_journal(f.l, 0), &first) == ERR_OK &&
-                  journal_intent(ledger_journal(f.l, 0), &second) == ERR_OK;
+                  intent_put(ledger_journal(f.l, 0), &first) == ERR_OK &&
+                  intent_put(ledger_journal(f.l, 0), &second) == ERR_OK;
         _exit(ok ? 0 : 1);
     }
     int status = 0;
@@ -383,7 +394,7 @@ TEST(ledger_takes_lines_that_come_twice_once) {
         (void)snprintf(id, sizeof id, "x%d", i);
         CHECK_EQ(exchange_whole(ledger_journal(f.l, 0), id), ERR_OK);
     }
-    CHECK_EQ(journal_intent(ledger_journal(f.l, 0), &open), ERR_OK);
+    CHECK_EQ(intent_put(ledger_journal(f.l, 0), &open), ERR_OK);
     segment_path(&f, path, sizeof path);
     CHECK_EQ(fs_read_file(path, 1u << 20, &text), ERR_OK);
     fixture_close(&f);
@@ -606,7 +617,7 @@ TEST(ledger_retention_keeps_the_sums) {
         struct attempt_record a = attempt_of(ERR_OK);
         struct settlement s = settlement_of(id, &a, 1);
         s.wall_us = i < 1100 ? now - INT64_C(7200) * 1000000 : now;
-        journal_settle(ledger_journal(f.l, 0), &s);
+        settle_put(ledger_journal(f.l, 0), &s);
     }
     CHECK_EQ(total(&f, "exchanges"), 1200);
     clock_shift(0, 2000000);
@@ -631,21 +642,49 @@ TEST(ledger_full_disk_refuses_intents_and_keeps_settlements) {
         struct attempt_intent first = intent_of("x1", 0), second = intent_of("x2", 0);
         struct attempt_record a = attempt_of(ERR_OK);
         struct settlement s = settlement_of("x1", &a, 1);
-        CHECK_EQ(journal_intent(j, &first), ERR_OK);
+        CHECK_EQ(intent_put(j, &first), ERR_OK);
         journal_set_fault(ENOSPC, pieces[i]);
-        journal_settle(j, &s);
-        CHECK_EQ(journal_intent(j, &second), ERR_DISK);
+        settle_put(j, &s);
+        CHECK_EQ(intent_put(j, &second), ERR_DISK);
         CHECK(ledger_disk_failures(f.l) >= 2);
         CHECK_EQ(total(&f, "exchanges"), 0);
         journal_set_fault(0, 0);
         for (int n = 0; n < 500 && total(&f, "exchanges") == 0; n++)
             (void)usleep(10000); // the ledger's thread tries again by itself
         CHECK_EQ(total(&f, "exchanges"), 1);
-        CHECK_EQ(journal_intent(j, &second), ERR_OK);
+        CHECK_EQ(intent_put(j, &second), ERR_OK);
         CHECK_EQ(total(&f, "settled_picousd"), 700);
         CHECK_EQ(total(&f, "open"), 1);
         CHECK_EQ(total(&f, "garbage_lines"), 0);
         CHECK_EQ(total(&f, "lost_lines"), 0);
+        fixture_done(&f);
+    }
+}
+
+TEST(ledger_a_turn_is_written_as_one_or_not_at_all) {
+    const size_t pieces[] = {0, 1, 700, 5000};
+    for (int i = 0; i < 4; i++) {
+        struct fixture f;
+        CHECK(fixture_init(&f, 1));
+        struct journal *j = ledger_journal(f.l, 0);
+        struct attempt_intent intents[] = {intent_of("x1", 0), intent_of("x2", 0), intent_of("x3", 0)};
+        struct attempt_record a = attempt_of(ERR_OK);
+        struct settlement s[] = {settlement_of("x1", &a, 1), settlement_of("x2", &a, 1)};
+        CHECK_EQ(journal_flush(j), ERR_OK); // nothing to do
+        for (int n = 0; n < 3; n++)
+            CHECK_EQ(journal_intent(j, &intents[n]), ERR_OK);
+        journal_settle(j, &s[0]);
+        journal_settle(j, &s[1]);
+        CHECK_EQ(total(&f, "exchanges") + total(&f, "open"), 0); // only a flush writes
+        journal_set_fault(ENOSPC, pieces[i]);
+        CHECK_EQ(journal_flush(j), pieces[i] < 5000 ? ERR_DISK : ERR_OK);
+        journal_set_fault(0, 0);
+        for (int n = 0; n < 500 && total(&f, "exchanges") < 2; n++)
+            (void)usleep(10000);
+        CHECK_EQ(total(&f, "exchanges"), 2);
+        CHECK_EQ(total(&f, "settled_picousd"), 1400);
+        CHECK_EQ(total(&f, "open"), pieces[i] < 5000 ? 0 : 1);
+        CHECK_EQ(total(&f, "garbage_lines") + total(&f, "lost_lines"), 0);
         fixture_done(&f);
     }
 }
@@ -659,7 +698,7 @@ TEST(ledger_counts_what_a_long_full_disk_loses) {
         struct attempt_record a = attempt_of(ERR_OK);
         (void)snprintf(id, sizeof id, "x%d", i);
         struct settlement s = settlement_of(id, &a, 1);
-        journal_settle(ledger_journal(f.l, 0), &s);
+        settle_put(ledger_journal(f.l, 0), &s);
     }
     int64_t lost = total(&f, "lost_lines");
     CHECK(lost > 0 && lost < 8000);

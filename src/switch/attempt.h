@@ -17,8 +17,9 @@ struct attempt {
     struct permit permit;
     struct wire_request wire;
     struct fetch *fetch;
-    struct engine_wait *waiting; // for a model to load
-    bool fresh;                  // second try on a new connection after a stale one
+    struct engine_wait *waiting;  // for a model to load
+    struct attempt *next, **prev; // in worker->reserving; prev NULL: not there
+    bool fresh;                   // second try on a new connection after a stale one
     bool alive;
     bool counted; // in target_live.in_flight
 
@@ -52,6 +53,8 @@ struct attempt {
 };
 
 // --- forward.c
+// The intents of the attempts that wait in w->reserving are in the journal (ERR_OK), or can't be: they are sent, or fail.
+void attempts_written(struct worker *w, enum err e);
 // Takes the attempt down: the fetch is cancelled, memory freed but what settle records. err is what it is recorded with.
 void attempt_end(struct attempt *at, enum err err);
 // It failed with at->problem: the next stage, or the exchange fails; after commit the client gets an error event.

@@ -19,7 +19,7 @@ struct engine_wait {
     struct attempt *at; // NULL: gone
 };
 
-static bool attempt_send(struct attempt *at);
+static void attempt_send(struct attempt *at);
 
 static void engine_replied(void *arg, enum err e, const char *detail) {
     struct engine_wait *wait = arg;
@@ -29,7 +29,7 @@ static void engine_replied(void *arg, enum err e, const char *detail) {
         return;
     at->waiting = NULL;
     if (e == ERR_OK) {
-        (void)attempt_send(at);
+        attempt_send(at);
         return;
     }
     struct problem p = PROBLEM(e);
@@ -134,10 +134,28 @@ static struct headers attempt_headers(struct attempt *at) {
     return (struct headers){h, n};
 }
 
-static bool attempt_reserve(struct attempt *at) {
+// ---- waiting for the journal
+
+static void attempt_join(struct attempt *at, struct attempt **list) {
+    at->next = *list;
+    at->prev = list;
+    if (at->next)
+        at->next->prev = &at->next;
+    *list = at;
+}
+
+static void attempt_leave(struct attempt *at) {
+    if (!at->prev)
+        return;
+    *at->prev = at->next;
+    if (at->next)
+        at->next->prev = at->prev;
+    at->prev = NULL;
+}
+
+// Its intent joins what the journal gets of this turn; attempts_written goes on.
+static void attempt_reserve(struct attempt *at) {
     struct exchange *x = at->x;
-    if (at->sent)
-        return true; // the second try on a fresh connection is the same attempt
     at->reserved_picousd = attempt_reservation(x, at->t);
     struct attempt_intent intent = {.exchange = slice_str(x->id),
                                     .attempt = at->index,
@@ -149,13 +167,16 @@ static bool attempt_reserve(struct attempt *at) {
                                     .key = x->key ? slice_str(x->key->name) : SLICE_NONE,
                                     .reserved_picousd = at->reserved_picousd};
     enum err e = journal_intent(x->w->journal, &intent);
-    at->sent = e == ERR_OK;
-    if (e)
+    if (e) {
         attempt_fail(at, &PROBLEM(e));
-    return e == ERR_OK;
+        return;
+    }
+    at->sent = true; // from here on the journal holds it against us
+    attempt_join(at, &x->w->reserving);
+    worker_commit_later(x->w);
 }
 
-static bool attempt_fetch(struct attempt *at) {
+static void attempt_fetch(struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
     at->permit = permit_make(at->x, at->t);
     struct fetch_request r = {.origin = ep->origin,
@@ -172,19 +193,35 @@ static bool attempt_fetch(struct attempt *at) {
         r.path.n && r.headers.n ? fetch_start(at->x->w->client, &r, &attempt_hooks, at, &at->fetch) : ERR_NO_MEMORY;
     if (e)
         attempt_fail(at, &PROBLEM(e));
-    return e == ERR_OK;
+    else
+        exchange_arm(at->x);
 }
 
-// Everything that has to be true before a byte leaves, in order. False: the attempt has failed and is over.
-static bool attempt_send(struct attempt *at) {
+// Everything that has to be true before a byte leaves, in order. The attempt may have failed and be over when it returns.
+static void attempt_send(struct attempt *at) {
     if (!at->wire.path && !attempt_write(at))
-        return false;
-    if (!attempt_reserve(at))
-        return false;
-    if (!attempt_fetch(at))
-        return false;
-    exchange_arm(at->x);
-    return true;
+        return;
+    if (at->sent)
+        attempt_fetch(at); // the second try on a fresh connection is the same attempt
+    else
+        attempt_reserve(at);
+}
+
+// Whoever fails may start another, which waits for the next writing: these are taken off the worker's list first.
+void attempts_written(struct worker *w, enum err e) {
+    struct attempt *waiting = w->reserving;
+    w->reserving = NULL;
+    if (waiting)
+        waiting->prev = &waiting;
+    while (waiting) {
+        struct attempt *at = waiting;
+        attempt_leave(at);
+        at->sent = e == ERR_OK;
+        if (e)
+            attempt_fail(at, &PROBLEM(e));
+        else
+            attempt_fetch(at);
+    }
 }
 
 static struct attempt *attempt_new(struct exchange *x, unsigned stage) {
@@ -228,7 +265,7 @@ static bool stage_next(struct exchange *x) {
         exchange_arm(x);
         return true; // waits, or has failed and gone on by itself
     }
-    (void)attempt_send(at);
+    attempt_send(at);
     return true;
 }
 
@@ -258,6 +295,7 @@ static void live_note_result(struct attempt *at, enum err e) {
 void attempt_end(struct attempt *at, enum err err) {
     if (!at->alive)
         return;
+    attempt_leave(at);
     at->alive = false;
     at->err = err;
     at->end_us = exchange_age_us(at->x);
@@ -398,7 +436,7 @@ static void attempt_on_done(void *user, enum err e, const char *detail) {
     at->fetch = NULL;
     if (e == ERR_STALE && !at->fresh) {
         at->fresh = true;
-        (void)attempt_send(at);
+        attempt_send(at);
         return;
     }
     if (e == ERR_OK || (at->ended && e == ERR_UP_DIED)) {

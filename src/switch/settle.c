@@ -114,6 +114,7 @@ static void settle_journal(struct exchange *x) {
     x->step_us[STEP_SETTLE] = exchange_age_us(x);
     memcpy(s.step_us, x->step_us, sizeof s.step_us);
     journal_settle(x->w->journal, &s);
+    worker_commit_later(x->w);
 }
 
 static void settle_reply(struct exchange *x) {

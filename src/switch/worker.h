@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "net/server.h"
 
+struct attempt;
 struct exchange;
 
 struct worker {
@@ -19,11 +20,17 @@ struct worker {
     struct snapshot *snap; // the current one; exchanges hold their own reference
     struct exchange *live; // doubly linked
     _Atomic unsigned n_live;
-    uint32_t counter; // of ids
+    uint32_t counter;       // of ids
+    struct deferred commit; // writes what this turn gave the journal
+    bool commit_queued;
+    struct attempt *reserving; // whose intents are among that
     bool draining;
     _Atomic uint64_t failures[ERR_COUNT]; // exchanges by how they ended; [ERR_OK] went well
 };
 
+// Own thread: what this turn put into the journal is written when it ends, in one go; then the attempts that wait for it
+// are sent.
+void worker_commit_later(struct worker *w);
 // Own thread: takes the reference.
 void worker_set_snapshot(struct worker *w, struct snapshot *s);
 // Own thread: ends every live exchange with ERR_DRAINING.

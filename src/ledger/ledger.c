@@ -297,14 +297,18 @@ static bool is_segment(const char *name) {
     return name[0] >= '0' && name[0] <= '9' && slice_ends(slice_str(name), ".jsonl");
 }
 
-// Calls fn for each segment file of the folder; stops at the first error.
-static enum err each_segment(struct ledger *l, enum err (*fn)(struct ledger *l, const char *path, const char *name)) {
+// Calls fn for each segment file of the folder; stops at the first error. Adds their number to *n.
+static enum err each_segment(struct ledger *l, enum err (*fn)(struct ledger *l, const char *path, const char *name),
+                             size_t *n) {
     DIR *d = opendir(l->folder);
     struct buf path = BUF_INIT(8192);
     enum err e = d ? ERR_OK : ERR_DISK;
-    for (struct dirent *entry; !e && (entry = readdir(d));)
-        if (is_segment(entry->d_name) && path_of(&path, l->folder, entry->d_name))
-            e = fn(l, buf_cstr(&path), entry->d_name);
+    for (struct dirent *entry; !e && (entry = readdir(d));) {
+        if (!is_segment(entry->d_name) || !path_of(&path, l->folder, entry->d_name))
+            continue;
+        e = fn(l, buf_cstr(&path), entry->d_name);
+        ++*n;
+    }
     buf_done(&path);
     if (d)
         (void)closedir(d);
@@ -350,13 +354,14 @@ static enum err recover_open(struct ledger *l) {
 }
 
 static enum err recover(struct ledger *l, struct buf *problem) {
-    enum err e = each_segment(l, recover_segment);
+    size_t fed = 0, deleted = 0;
+    enum err e = each_segment(l, recover_segment, &fed);
     if (!e)
         e = recover_open(l);
-    if (!e)
-        e = store_checkpoint(l->store);
-    if (!e)
-        e = each_segment(l, segment_delete);
+    if (!e && fed > 0)
+        e = store_checkpoint(l->store); // on the disk before they go; a clean start has none and syncs nothing
+    if (!e && fed > 0)
+        e = each_segment(l, segment_delete, &deleted);
     if (!e)
         e = store_forget_segment(l->store, NULL);
     if (e)

@@ -201,7 +201,7 @@ static enum err open_steps(struct store *s, const char *path, struct buf *proble
     enum err e = check_whole(s, path, problem);
     if (e)
         return e;
-    if (sqlite3_exec(s->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY", NULL,
+    if (sqlite3_exec(s->db, "PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY", NULL,
                      NULL, NULL) != SQLITE_OK)
         return say(problem, path, "can't be written", s->db);
     e = migrate(s, path, problem);

@@ -64,6 +64,23 @@ TEST(json_escapes) {
     buf_done(&out);
 }
 
+TEST(json_escapes_each_byte_at_each_place) {
+    struct buf expected = BUF_INIT(1000);
+    for (int c = 0; c < 256; c++) {
+        for (size_t at = 0; at < 19; at++) {
+            char text[19];
+            memset(text, 'a', sizeof text);
+            text[at] = (char)c;
+            buf_clear(&expected);
+            for (size_t i = 0; i < sizeof text; i++) // one byte alone is never taken as a part of eight
+                json_escape(&expected, slice_of(text + i, 1));
+            CHECK_STREQ(escaped(slice_of(text, sizeof text)), buf_cstr(&expected));
+        }
+    }
+    buf_done(&expected);
+    buf_done(&out);
+}
+
 static const char *number(double v) {
     struct json_writer w = fresh();
     json_put_num(&w, v);

@@ -66,6 +66,13 @@ bool slice_u64(struct slice s, uint64_t *ret) {
     return true;
 }
 
+bool slice_is_one_line(struct slice s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= '\r' && (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == 0))
+            return false;
+    return true;
+}
+
 // Table 3-7 of the Unicode standard.
 size_t slice_utf8_step(struct slice s) {
     const unsigned char *p = (const unsigned char *)s.p;

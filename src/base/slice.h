@@ -66,6 +66,8 @@ size_t slice_search(struct slice s, struct slice needle);
 struct slice slice_split(struct slice *rest, char c);
 // Whole slice as a decimal number without sign; false on anything else or overflow.
 bool slice_u64(struct slice s, uint64_t *ret);
+// Without CR, LF and NUL, so that it can stand in a header?
+bool slice_is_one_line(struct slice s);
 // Valid UTF-8 (RFC 3629: no surrogates, no overlong forms)?
 bool slice_is_utf8(struct slice s);
 // Bytes of the valid sequence at the start of s, 1 to 4; 0 when it is broken or s is empty.

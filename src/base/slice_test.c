@@ -121,3 +121,11 @@ TEST(slice_measures_distance) {
     memset(longest, 'a', sizeof longest);
     CHECK_EQ(slice_distance(slice_of(longest, sizeof longest), SLICE_NONE), 64);
 }
+
+TEST(slice_is_one_line_without_cr_lf_and_nul) {
+    CHECK(slice_is_one_line(SLICE_NONE));
+    CHECK(slice_is_one_line(SLICE("a \t\v\x01\x7f\xff")));
+    CHECK(!slice_is_one_line(SLICE("a\r")));
+    CHECK(!slice_is_one_line(SLICE("\nb")));
+    CHECK(!slice_is_one_line(slice_of("a\0b", 3)));
+}

@@ -85,17 +85,11 @@ bool fetch_reused(const struct fetch *f) {
     return f->reused;
 }
 
-bool text_is_one_line(struct slice s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == 0)
-            return false;
-    return true;
-}
-
 bool header_is_ours(struct slice name) {
-    static const char *const ours[] = {"host", "content-length", "connection", "transfer-encoding"};
+    static const struct slice ours[] = {
+        {"host", 4}, {"content-length", 14}, {"connection", 10}, {"transfer-encoding", 17}};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
-        if (slice_eq_nocase(name, slice_str(ours[i])))
+        if (slice_eq_nocase(name, ours[i]))
             return true;
     return false;
 }
@@ -117,7 +111,7 @@ enum err fetch_start(struct client *c, const struct fetch_request *r, const stru
         return ERR_NO_PERMIT;
     if (c->closing)
         return ERR_DRAINING;
-    if (!path_is_plain(r->path) || !text_is_one_line(r->origin.host))
+    if (!path_is_plain(r->path) || !slice_is_one_line(r->origin.host))
         return ERR_BAD_REQUEST;
     return r->origin.tls || r->origin.proxy ? curl_start(c, r, hooks, user, ret) : plain_start(c, r, hooks, user, ret);
 }

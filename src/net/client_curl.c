@@ -459,7 +459,7 @@ static bool headers_add(struct curl_fetch *q, const struct headers *h) {
     bool good = true;
     for (size_t i = 0; good && i < h->n; i++) {
         struct slice name = h->v[i].name, value = h->v[i].value;
-        if (header_is_ours(name) || !text_is_one_line(name) || !text_is_one_line(value))
+        if (header_is_ours(name) || !slice_is_one_line(name) || !slice_is_one_line(value))
             continue;
         buf_clear(&line);
         buf_append(&line, name);

@@ -53,7 +53,7 @@ static void head_write(struct buf *b, const struct fetch_request *r) {
     buf_append_str(b, "\r\n");
     for (size_t i = 0; i < r->headers.n; i++) {
         const struct header *h = &r->headers.v[i];
-        if (header_is_ours(h->name) || !text_is_one_line(h->name) || !text_is_one_line(h->value))
+        if (header_is_ours(h->name) || !slice_is_one_line(h->name) || !slice_is_one_line(h->value))
             continue;
         buf_append(b, h->name);
         buf_append_mem(b, ": ", 2);

@@ -55,7 +55,6 @@ void fetch_tell_sent(struct fetch *f);
 void fetch_finish(struct fetch *f, enum err e, const char *detail);
 void client_handle_gone(struct client *c);
 bool header_is_ours(struct slice name);
-bool text_is_one_line(struct slice s);
 
 // client_http.c
 struct address {

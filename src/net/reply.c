@@ -165,16 +165,9 @@ void conn_flush(struct conn *c) {
 
 // ---- heads
 
-static bool is_one_line(struct slice s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == 0)
-            return false;
-    return true;
-}
-
 // One that would break the head is left out: it can only come from an upstream or a bug.
 static void header_append(struct buf *b, struct slice name, struct slice value) {
-    if (!is_one_line(name) || !is_one_line(value))
+    if (!slice_is_one_line(name) || !slice_is_one_line(value))
         return;
     buf_append(b, name);
     buf_append_mem(b, ": ", 2);
@@ -286,7 +279,7 @@ static struct slice path_guess(const struct conn *c) {
     (void)slice_split(&line, ' ');
     struct slice target = slice_split(&line, ' ');
     struct slice path = slice_split(&target, '?');
-    return line.p && path.n && path.p[0] == '/' && is_one_line(path) ? path : SLICE_NONE;
+    return line.p && path.n && path.p[0] == '/' && slice_is_one_line(path) ? path : SLICE_NONE;
 }
 
 void conn_refuse(struct conn *c, int status, const char *text, struct slice path, struct slice body) {

@@ -117,6 +117,8 @@ static struct headers attempt_headers(struct attempt *at) {
     struct header *h = arena_array(&at->arena, room, sizeof *h);
     if (!h)
         return (struct headers){NULL, 0};
+    char digits[16];
+    struct buf hop = BUF_ON(digits);
     size_t n = headers_of_client(at, h, 8);
     for (size_t i = 0; i < at->wire.n_headers; i++)
         if (!header_is_in(h, n, at->wire.headers[i].name))
@@ -125,7 +127,8 @@ static struct headers attempt_headers(struct attempt *at) {
     h[n++] = (struct header){SLICE("accept"), at->x->request->stream ? slice_str(at->dialect->stream_content_type)
                                                                      : SLICE("application/json")};
     h[n++] = (struct header){SLICE("user-agent"), SLICE("gridtie")};
-    h[n++] = (struct header){SLICE("x-gridtie-hop"), slice_str(arena_printf(&at->arena, "%u", at->x->hops + 1))};
+    buf_append_u64(&hop, at->x->hops + 1);
+    h[n++] = (struct header){SLICE("x-gridtie-hop"), arena_copy(&at->arena, buf_slice(&hop))};
     if (!secret_is_empty(&ep->key) && ep->provider->auth != AUTH_NONE)
         h[n++] = (struct header){ep->provider->auth == AUTH_BEARER ? SLICE("authorization") : SLICE("x-api-key"),
                                  auth_value(at)};

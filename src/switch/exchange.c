@@ -204,7 +204,7 @@ void exchange_resume(struct exchange *x) {
 }
 
 void exchange_fail(struct exchange *x, const struct problem *p) {
-    if (x->settled)
+    if (x->settled || (x->winner && attempt_finish_whole(x->winner)))
         return;
     if (!x->problem.err)
         x->problem = *p;

@@ -30,6 +30,7 @@ struct attempt {
     bool verbatim; // same dialect and nothing changed: frames pass as they came
     bool commits;  // a text, thinking or tool event was seen
     bool ended;    // the dialect's proper end was seen
+    bool whole;    // and so was it written, for the client
     bool errored;  // EV_ERROR was seen
     struct frame_reader frames;
     bool frames_live;

@@ -442,7 +442,7 @@ static void attempt_deliver(struct attempt *at) {
 }
 
 bool attempt_finish_whole(struct attempt *at) {
-    if (!at->alive || !at->ended || at->x->winner != at)
+    if (!at->alive || !at->whole || at->x->winner != at)
         return false;
     attempt_deliver(at);
     return true;

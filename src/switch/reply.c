@@ -198,10 +198,13 @@ void reply_problem(struct exchange *x) {
         relay_break(x, &x->problem);
         return;
     }
-    struct buf out = BUF_INIT(LIMIT_UP_ERROR_BYTES);
+    char last_words[1024];
+    struct buf out = BUF_INIT(LIMIT_UP_ERROR_BYTES), fewer = BUF_FIXED(last_words);
     struct reply_headers h;
     int status = problem_status(&x->problem);
     x->dialect->write_error(&x->problem, slice_str(x->id), &out, &status);
+    if (out.failed)
+        x->dialect->write_error(&PROBLEM(x->problem.err), slice_str(x->id), &fewer, &status);
     struct headers list = reply_headers(x, &h, true);
     if (x->problem.retry_after_ms > 0) {
         (void)snprintf(h.retry, sizeof h.retry, "%lld", (long long)((x->problem.retry_after_ms + 999) / 1000));
@@ -212,6 +215,6 @@ void reply_problem(struct exchange *x) {
     x->head_sent = true;
     const struct sink_ops *ops = x->sink.ops;
     x->sink.ops = NULL;
-    ops->respond(x->sink.to, status, "application/json", &list, buf_slice(&out));
+    ops->respond(x->sink.to, status, "application/json", &list, buf_slice(out.failed ? &fewer : &out));
     buf_done(&out);
 }

@@ -10,65 +10,14 @@
 #include <string.h>
 #include "base/clock.h"
 #include "fault/rig.h"
+#include "fault/scene.h"
 #include "unit.h"
 
 #define RUN_MS 20000 // a run that takes longer hangs
 #define TRIES 5
 #define FAILURES_FORGOTTEN_US 61000000 // five crashes within a minute are told as such: each of ours shall be the first
 
-static const char base_yaml[] =
-    "engine:\n"
-    "  {binary: $SELF, wait: 10s, keep_alive: 1h, parallel: 4, models: [\n"
-    "    {name: warm, file: w.gguf, args: [\"--fake\", ok]}, {name: cold, file: w.gguf, args: [\"--fake\", slow]}]}\n"
-    "endpoints:\n"
-    "  - {name: openai, provider: openai, url: \"http://127.0.0.1:$SIM/v1\", zone: cloud, key: k, models: [m, bad]}\n"
-    "  - {name: anthropic, provider: anthropic, url: \"http://127.0.0.1:$SIM\", zone: cloud, key: k, models: [m]}\n"
-    "  - {name: ollama, provider: ollama, url: \"http://127.0.0.1:$SIM\", zone: cloud, key: k, models: [m]}\n"
-    "routes: {r: {targets: [openai/bad, anthropic/m]}}\n"
-    "catalogue: {models: [{name: openai/m, input: 1 USD/M, output: 2 USD/M}]}\n";
 static const char other_yaml[] = "engine: {enabled: false}\n";
-
-// ---- what is asked
-
-struct scene {
-    const char *name;
-    const char *dialect; // of the client
-    const char *model;
-    bool stream;
-    char body[1024];
-    bool slow; // the client takes nothing, and what is done is done once the upstream is paused
-};
-
-#define BIG_ORDER "[[sim {\\\"big\\\":12000,\\\"chunk_chars\\\":8000}]]"
-#define ORDER \
-    "[[sim {\\\"split\\\":170,\\\"split_us\\\":1000,\\\"text\\\":\\\"one two three four\\\",\\\"chunk_chars\\\":9}]]"
-
-static void scene_write(struct scene *s) {
-    bool anthropic = strcmp(s->dialect, "anthropic") == 0;
-    if (strcmp(s->name, "load") == 0)
-        snprintf(s->body, sizeof s->body, "{\"model\":\"%s\",\"messages\":[],\"stream\":false}", s->model);
-    else
-        snprintf(s->body, sizeof s->body,
-                 "{\"model\":\"%s\",\"stream\":%s,%s\"messages\":[{\"role\":\"user\",\"content\":\"Hi %s\"}]}",
-                 s->model, s->stream ? "true" : "false", anthropic ? "\"max_tokens\":64," : "",
-                 s->slow ? BIG_ORDER : ORDER);
-}
-
-static const char *path_of(const struct scene *s) {
-    if (strcmp(s->name, "count") == 0)
-        return "/v1/messages/count_tokens";
-    if (strcmp(s->dialect, "anthropic") == 0)
-        return "/v1/messages";
-    return strcmp(s->dialect, "ollama") == 0 ? "/api/chat" : "/v1/chat/completions";
-}
-
-static const char *proper_end(const struct scene *s) {
-    if (!s->stream)
-        return "";
-    if (strcmp(s->dialect, "openai") == 0)
-        return "data: [DONE]";
-    return strcmp(s->dialect, "anthropic") == 0 ? "message_stop" : "\"done\":true";
-}
 
 // ---- what is done to it
 
@@ -197,7 +146,7 @@ static bool run_turns(struct run *n) {
 
 static bool run_check_answer(const struct run *n, const char *err) {
     const struct visit *v = &n->v;
-    bool ended = visit_whole(v) && visit_status(v) == 200 && strstr(v->in, proper_end(n->s));
+    bool ended = scene_is_answered(n->s, v);
     if (n->acted && n->a->now == act_gone)
         return true;
     if (!err[0])
@@ -273,7 +222,7 @@ static bool run_restore(struct run *n) {
         rig_close_server(r);
         return rig_listen(r);
     }
-    return !(n->acted && n->a->now == act_reload) || rig_reload(r, base_yaml);
+    return !(n->acted && n->a->now == act_reload) || rig_reload(r, scene_yaml);
 }
 
 static bool engine_prepare(struct rig *r, const char *model, bool cold) {
@@ -286,7 +235,7 @@ static bool engine_prepare(struct rig *r, const char *model, bool cold) {
 static bool scene_run(struct rig *r, const struct scene *s, const struct act *a, unsigned k, struct run *n) {
     *n = (struct run){.r = r, .s = s, .a = a, .k = k, .begun = rig_begun(r), .rows = rig_total(r, "exchanges")};
     bool ok = engine_prepare(r, s->model, strcmp(s->model, "local/cold") == 0);
-    ok = ok && visit_begin(&n->v, r, path_of(s), s->body, s->slow);
+    ok = ok && visit_begin(&n->v, r, scene_path(s), s->body, s->slow);
     if (ok && !run_turns(n))
         ok = run_fail(n, "it hangs");
     ok = ok && run_check(n);
@@ -325,14 +274,10 @@ static bool scene_waits(struct rig *r, const struct scene *s, const struct act *
 
 // ---- the suites
 
-static bool rig_ready(struct rig *r) {
-    return rig_start(r, base_yaml) && rig_sim_script(r, "{\"models\":{\"bad\":{\"error\":\"overloaded\"}}}");
-}
-
 static void waits_of(const struct scene *given, const struct act *a, size_t n_acts) {
     static struct rig r;
     static struct scene s;
-    CHECK(rig_ready(&r));
+    CHECK(scene_rig(&r));
     s = *given;
     scene_write(&s);
     unsigned n_waits = 0;
@@ -344,7 +289,6 @@ static void waits_of(const struct scene *given, const struct act *a, size_t n_ac
 }
 
 #define N_ACTS (sizeof acts / sizeof acts[0])
-#define SCENE(...) (&(struct scene){__VA_ARGS__})
 #define PAIR(client_, upstream_)                                                                               \
     TEST(waits_##client_##_to_##upstream_##_stream) {                                                          \
         waits_of(SCENE(.name = "stream", .dialect = #client_, .model = #upstream_ "/m", .stream = true), acts, \

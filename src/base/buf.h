@@ -13,6 +13,8 @@ struct buf {
     bool failed;
 };
 
+// On an array of the caller's: never allocates, never grows, is never given to buf_done.
+#define BUF_FIXED(array) ((struct buf){(array), 0, sizeof(array) - 1, sizeof(array) - 1, false})
 #define BUF_INIT(max_bytes) ((struct buf){NULL, 0, 0, (max_bytes), false})
 // Over the caller's array, which it fills and never leaves. Not for buf_done.
 #define BUF_ON(array) ((struct buf){(array), 0, sizeof(array) - 1, sizeof(array) - 1, false})

@@ -3,14 +3,15 @@
 // survive that. Release pays one thread-local add per call. Whoever allocates owns; nothing here logs, retries or aborts.
 // A size of 0 is a byte, so that NULL always means failure.
 #include "base/mem.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-static _Thread_local unsigned long count, fail_at;
+static _Thread_local unsigned long count, fail_from = ULONG_MAX, fail_to;
 
 static int mem_refused(void) {
     count++;
-    return fail_at && count >= fail_at;
+    return count >= fail_from && count <= fail_to;
 }
 
 void *mem_alloc(size_t n) {
@@ -45,7 +46,13 @@ char *mem_strdup(const char *s) {
 
 void mem_fail_at(unsigned long k) {
     count = 0;
-    fail_at = k;
+    fail_from = k ? k : ULONG_MAX;
+    fail_to = ULONG_MAX;
+}
+
+void mem_fail_once(unsigned long k) {
+    mem_fail_at(k);
+    fail_to = k;
 }
 
 unsigned long mem_count(void) {

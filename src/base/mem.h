@@ -15,6 +15,8 @@ char *mem_strndup(const char *s, size_t n);
 
 // Tests only: the k-th allocation of this thread from now on (1 = the next) fails, and all after it; 0 = never.
 void mem_fail_at(unsigned long k);
+// Tests only: that one alone.
+void mem_fail_once(unsigned long k);
 // Allocations of this thread since the last mem_fail_at.
 unsigned long mem_count(void);
 

@@ -79,7 +79,7 @@ struct config_engine {
     bool enabled;
     const char *binary;   // NULL: searched
     int64_t memory_bytes; // 0: from the machine
-    int64_t keep_alive_ms, ready_ms, wait_ms;
+    int64_t keep_alive_ms, ready_ms, wait_ms, ping_ms;
     int64_t threads;   // 0: from the machine
     int64_t context;   // tokens per slot
     int64_t parallel;  // slots

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine against a fake llama-server, which is this very program: a constructor looks at argv and becomes the guard
-// (GUARD_FLAG) or the fake (--host). What the fake does is said by config engine.models[].args: --fake MODE.
+// The engine against a fake llama-server, which is this very program (tests/fault/children.c). What the fake does is said
+// by config engine.models[].args: --fake MODE.
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -18,64 +15,10 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "fault/children.h"
 #include "grid/grid.h"
 #include "grid/guard.h"
 #include "unit.h"
-
-// ---- the fake server
-
-static const char *arg_of(int argc, char **argv, const char *flag) {
-    for (int i = 1; i + 1 < argc; i++)
-        if (strcmp(argv[i], flag) == 0)
-            return argv[i + 1];
-    return "";
-}
-
-static int fake_listen(const char *path) {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    memcpy(a.sun_path, path, strlen(path) < sizeof a.sun_path ? strlen(path) : 0);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 64) != 0)
-        _exit(9);
-    return fd;
-}
-
-static void fake_answer(int fd, bool ready) {
-    char in[4096];
-    const char *text = ready ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
-                             : "HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
-    if (read(fd, in, sizeof in) > 0 && write(fd, text, strlen(text)) < 0)
-        errno = 0;
-    close(fd);
-}
-
-static void fake_main(int argc, char **argv) {
-    const char *mode = arg_of(argc, argv, "--fake");
-    prctl(PR_SET_NAME, "fake-llama");
-    if (strcmp(mode, "crash") == 0) {
-        dprintf(2, "loading\nE fake: error: the weights are odd\n");
-        _exit(3);
-    }
-    if (strcmp(mode, "deaf") == 0)
-        (void)signal(SIGTERM, SIG_IGN);
-    int fd = fake_listen(arg_of(argc, argv, "--host"));
-    uint64_t start = clock_mono_ms();
-    if (strcmp(mode, "die") == 0)
-        (void)alarm(1);
-    for (;;) {
-        int c = accept(fd, NULL, NULL);
-        uint64_t age = clock_mono_ms() - start;
-        if (c >= 0)
-            fake_answer(c, strcmp(mode, "never") != 0 && (strcmp(mode, "slow") != 0 || age > 300));
-    }
-}
-
-__attribute__((constructor)) static void become(int argc, char **argv) {
-    if (argc > 3 && strcmp(argv[1], GUARD_FLAG) == 0)
-        _exit(engine_guard_main(argc, argv));
-    if (argc > 2 && strcmp(argv[1], "--host") == 0)
-        fake_main(argc, argv);
-}
 
 // ---- the rig
 
@@ -121,11 +64,8 @@ static void rig_turn_ms(struct rig *r, uint64_t ms) {
 }
 
 static struct config *config_make(const struct rig *r, const char *engine, const char *models, const char *binary) {
-    char exe[4096];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[n > 0 ? n : 0] = '\0';
     struct buf yaml = BUF_INIT(65536), why = BUF_INIT(65536);
-    buf_printf(&yaml, "engine:\n  binary: %s\n  %s\n  models:\n%s", binary ? binary : exe, engine, models);
+    buf_printf(&yaml, "engine:\n  binary: %s\n  %s\n  models:\n%s", binary ? binary : self_path(), engine, models);
     struct config *c = NULL;
     if (config_load_text(buf_slice(&yaml), "test.yaml", r->dir, &c, &why) != ERR_OK)
         unit_fail(__FILE__, __LINE__, "config: %s\n%s", buf_cstr(&why), buf_cstr(&yaml));
@@ -496,9 +436,8 @@ TEST(engine_kill_9_of_gridtie_leaves_nothing) {
 
 // The guard alone, as on a system without parent-death signals: EOF on stdin ends both.
 TEST(engine_guard_ends_at_eof) {
-    char exe[4096], ppid[32], path[64];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[n > 0 ? n : 0] = '\0';
+    const char *exe = self_path();
+    char ppid[32], path[64];
     snprintf(ppid, sizeof ppid, "%d", (int)getpid());
     snprintf(path, sizeof path, "/tmp/gridtie-test-%d.sock", (int)getpid());
     int in[2];

@@ -20,6 +20,7 @@ struct attempt {
     struct engine_wait *waiting;  // for a model to load
     struct attempt *next, **prev; // in worker->reserving; prev NULL: not there
     bool fresh;                   // second try on a new connection after a stale one
+    bool again;                   // the engine died under the attempt before this one
     bool alive;
     bool counted; // in target_live.in_flight
 
@@ -29,6 +30,7 @@ struct attempt {
     bool verbatim; // same dialect and nothing changed: frames pass as they came
     bool commits;  // a text, thinking or tool event was seen
     bool ended;    // the dialect's proper end was seen
+    bool whole;    // and so was it written, for the client
     bool errored;  // EV_ERROR was seen
     struct frame_reader frames;
     bool frames_live;
@@ -47,6 +49,7 @@ struct attempt {
     bool sent;
     int64_t reserved_picousd;
     int64_t start_us, sent_us, first_event_us, last_us, end_us; // since the exchange began; -1 not reached
+    int64_t asked_us;                                           // the upstream's time runs from here
     struct slice detail;
     enum err err;
     bool reused;
@@ -59,6 +62,8 @@ void attempts_written(struct worker *w, enum err e);
 void attempt_end(struct attempt *at, enum err err);
 // It failed with at->problem: the next stage, or the exchange fails; after commit the client gets an error event.
 void attempt_fail(struct attempt *at, const struct problem *p);
+// The winner's proper end has been relayed and only its connection is still open: ends it well. Else false.
+bool attempt_finish_whole(struct attempt *at);
 // Arms the exchange's timer for the nearest deadline.
 void exchange_arm(struct exchange *x);
 

@@ -33,6 +33,8 @@ static int64_t predicted_cost(const struct exchange *x, const struct target *t) 
     return usage_cost(&u, &t->price);
 }
 
+static const char cannot_call_tools[] = "cannot call tools";
+
 // Why t can't serve this request, or NULL.
 static const char *target_out(const struct exchange *x, const struct target *t) {
     const struct request *r = x->request;
@@ -42,7 +44,7 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
     if (t->caps_known && r->has_images && !t->vision)
         return "cannot read images";
     if (t->caps_known && r->tools && !t->tools)
-        return "cannot call tools";
+        return cannot_call_tools;
     if (r->has_remote_media && engine)
         return "would fetch a remote image by itself";
     if (t->context > 0 && x->estimated_tokens / 4 > t->context)
@@ -166,19 +168,35 @@ static enum step_result unknown_model(struct exchange *x) {
     return STEP_FAIL;
 }
 
+// The nearest way out: who else could serve it as it is, or what to leave out.
+static void way_out(const struct exchange *x, bool tools, struct buf *text) {
+    int n = 0;
+    for (size_t i = 0; i < x->snap->n_targets && n < 3; i++) {
+        const struct target *t = &x->snap->targets[i];
+        if (!t->alias_of && !target_out(x, t))
+            buf_printf(text, "%s %s", n++ ? "," : ". These could:", t->name);
+    }
+    if (tools)
+        buf_append_str(text, n ? "; or leave out `tools`" : ". Leave out `tools`, or add a model that can call them");
+}
+
 // There were candidates, but none may serve: the most honest of their reasons.
 static enum step_result no_candidate(struct exchange *x) {
     struct buf text = BUF_INIT(4096);
-    bool reach_only = true;
+    bool reach_only = true, tools = false;
     buf_append_str(&text, "no target can serve this request:");
     for (size_t i = 0; i < x->plan.n_candidates; i++) {
         const struct candidate *c = &x->plan.candidates[i];
         buf_printf(&text, "%s %.*s (%s): %s", i ? ";" : "", SLICE_FMT(c->name), zone_name(c->zone), c->out);
         reach_only = reach_only && strcmp(c->out, "out of reach") == 0;
+        tools = tools || c->out == cannot_call_tools;
     }
     if (reach_only)
         buf_printf(&text, ". The request's label is %s", label_name(x->label));
+    way_out(x, tools, &text);
     x->problem = PROBLEM(reach_only ? ERR_NO_REACH : ERR_UNSUPPORTED);
+    if (tools)
+        x->problem.param = SLICE("tools");
     x->problem.message = arena_copy(&x->arena, buf_slice(&text));
     buf_done(&text);
     return STEP_FAIL;

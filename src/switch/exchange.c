@@ -152,11 +152,11 @@ void exchange_start(struct worker *w, const struct arrival *in, const struct sin
         exchange_run(x);
         return;
     }
-    struct buf out = BUF_INIT(4096);
+    char text[1024];
+    struct buf out = BUF_FIXED(text);
     int status = 503;
     in->dialect->write_error(&PROBLEM(ERR_NO_MEMORY), SLICE_NONE, &out, &status);
     sink->ops->respond(sink->to, status, "application/json", NULL, buf_slice(&out));
-    buf_done(&out);
 }
 
 static unsigned exchange_depth(const struct exchange *x) {
@@ -204,7 +204,7 @@ void exchange_resume(struct exchange *x) {
 }
 
 void exchange_fail(struct exchange *x, const struct problem *p) {
-    if (x->settled)
+    if (x->settled || (x->winner && attempt_finish_whole(x->winner)))
         return;
     if (!x->problem.err)
         x->problem = *p;

@@ -78,7 +78,8 @@ struct exchange {
     struct attempt *winner; // committed
     struct timer timer;
     bool timer_live;
-    bool head_sent; // the client's status is out (an answer, or a keep-alive while a model loads)
+    bool head_sent;         // the client's status is out (an answer, or a keep-alive while a model loads)
+    bool target_is_trailer; // the head went out before a target was known
     bool paused;
     // settle
     enum step_id step;

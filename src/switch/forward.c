@@ -182,6 +182,7 @@ static void attempt_reserve(struct attempt *at) {
 static void attempt_fetch(struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
     at->permit = permit_make(at->x, at->t);
+    at->asked_us = at->last_us = exchange_age_us(at->x);
     struct fetch_request r = {.origin = ep->origin,
                               .method = "POST",
                               .headers = attempt_headers(at),
@@ -254,15 +255,14 @@ static void attempt_count(struct attempt *at) {
     atomic_fetch_add_explicit(&live->requests, 1, memory_order_relaxed);
 }
 
-// Starts the next stage that is left. False: none was started (the exchange fails with its last problem).
-static bool stage_next(struct exchange *x) {
-    if (x->next_stage >= x->plan.n_stages || x->n_attempts >= LIMIT_ATTEMPTS)
-        return false;
-    struct attempt *at = attempt_new(x, x->next_stage++);
+// False: it was not started (the exchange fails with its last problem).
+static bool attempt_begin(struct exchange *x, unsigned stage, bool again) {
+    struct attempt *at = attempt_new(x, stage);
     if (!at) {
         x->problem = PROBLEM(ERR_NO_MEMORY);
         return false;
     }
+    at->again = again;
     attempt_count(at);
     if (at->t->endpoint->engine && !engine_asked(at)) {
         exchange_arm(x);
@@ -270,6 +270,13 @@ static bool stage_next(struct exchange *x) {
     }
     attempt_send(at);
     return true;
+}
+
+// Starts the next stage that is left.
+static bool stage_next(struct exchange *x) {
+    if (x->next_stage >= x->plan.n_stages || x->n_attempts >= LIMIT_ATTEMPTS)
+        return false;
+    return attempt_begin(x, x->next_stage++, false);
 }
 
 // ---- the end of an attempt
@@ -320,22 +327,28 @@ void attempt_end(struct attempt *at, enum err err) {
         arena_done(&at->arena); // the winner's holds the answer until the exchange ends
 }
 
+static bool may_try(const struct exchange *x) {
+    return !x->winner && !x->problem.err && x->n_attempts < LIMIT_ATTEMPTS;
+}
+
 static bool may_go_on(const struct exchange *x, const struct problem *p) {
-    if (x->winner || x->problem.err)
-        return false;
-    return err_row(p->err)->retriable && x->next_stage < x->plan.n_stages && x->n_attempts < LIMIT_ATTEMPTS;
+    return may_try(x) && err_row(p->err)->retriable && x->next_stage < x->plan.n_stages;
 }
 
 void attempt_fail(struct attempt *at, const struct problem *given) {
     struct exchange *x = at->x;
     struct problem p = *given;
-    if (!at->alive)
+    if (!at->alive || attempt_finish_whole(at))
         return;
-    if (at->t->endpoint->engine && (p.err == ERR_UP_CONNECT || p.err == ERR_UP_DIED))
+    bool died = at->t->endpoint->engine && (p.err == ERR_UP_CONNECT || p.err == ERR_UP_DIED);
+    if (died || (at->t->endpoint->engine && p.err == ERR_UP_TIMEOUT))
         engine_suspect(x->w->grid, at->t);
     if (p.retry_after_ms < 0)
         p.retry_after_ms = at->retry_after_ms;
     attempt_end(at, p.err);
+    // A child that crashed under us is started again: once more is worth its wait, a request that kills it is not.
+    if (died && !at->again && may_try(x) && attempt_begin(x, at->stage, true))
+        return;
     if (may_go_on(x, &p) && stage_next(x))
         return;
     if (!x->problem.err)
@@ -411,13 +424,8 @@ static void attempt_refused(struct attempt *at) {
     attempt_fail(at, &p);
 }
 
-static void attempt_complete(struct attempt *at) {
+static void attempt_deliver(struct attempt *at) {
     struct exchange *x = at->x;
-    enum err e = relay_close(at);
-    if (e || at->errored) {
-        attempt_fail(at, e ? &PROBLEM(e) : &at->problem);
-        return;
-    }
     if (!x->winner)
         exchange_commit(at);
     if (!at->alive)
@@ -431,6 +439,21 @@ static void attempt_complete(struct attempt *at) {
     }
     attempt_end(at, ERR_OK);
     exchange_resume(x);
+}
+
+bool attempt_finish_whole(struct attempt *at) {
+    if (!at->alive || !at->whole || at->x->winner != at)
+        return false;
+    attempt_deliver(at);
+    return true;
+}
+
+static void attempt_complete(struct attempt *at) {
+    enum err e = relay_close(at);
+    if (e || at->errored)
+        attempt_fail(at, e ? &PROBLEM(e) : &at->problem);
+    else
+        attempt_deliver(at);
 }
 
 static void attempt_on_done(void *user, enum err e, const char *detail) {
@@ -466,12 +489,20 @@ static uint64_t attempt_late_ms(const struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
     if (!at->alive || !at->fetch)
         return UINT64_MAX;
-    uint64_t total = (uint64_t)at->start_us / 1000 + ep->total_ms;
+    uint64_t total = (uint64_t)at->asked_us / 1000 + ep->total_ms;
     if (at->x->paused)
         return total; // the client is slow, not the upstream
     if (!at->commits && at->x->winner != at)
-        return sooner(total, (uint64_t)at->start_us / 1000 + ep->first_event_ms);
+        return sooner(total, (uint64_t)at->asked_us / 1000 + ep->first_event_ms);
     return sooner(total, (uint64_t)at->last_us / 1000 + ep->idle_ms);
+}
+
+// Likewise: at which a stream whose model still loads gets a sign of life.
+static uint64_t attempt_ping_ms(const struct attempt *at) {
+    int64_t every = at->x->snap->config->engine.ping_ms;
+    if (!at->alive || !at->waiting || every <= 0 || !reply_can_ping(at->x))
+        return UINT64_MAX;
+    return (uint64_t)at->last_us / 1000 + (uint64_t)every;
 }
 
 static void exchange_on_time(struct timer *timer) {
@@ -483,6 +514,12 @@ static void exchange_on_time(struct timer *timer) {
     uint64_t age_ms = (uint64_t)exchange_age_us(x) / 1000;
     for (unsigned i = 0; i < x->n_attempts; i++) {
         struct attempt *at = x->attempts[i];
+        if (attempt_ping_ms(at) <= age_ms) {
+            at->last_us = exchange_age_us(x);
+            reply_ping(x);
+        }
+        if (x->settled)
+            return;
         if (attempt_late_ms(at) > age_ms)
             continue;
         if (at->ended)
@@ -503,7 +540,7 @@ void exchange_arm(struct exchange *x) {
         at = now + (x->deadline_ms > mono ? x->deadline_ms - mono : 0);
     }
     for (unsigned i = 0; i < x->n_attempts; i++)
-        at = sooner(at, attempt_late_ms(x->attempts[i]));
+        at = sooner(at, sooner(attempt_late_ms(x->attempts[i]), attempt_ping_ms(x->attempts[i])));
     if (at == UINT64_MAX)
         return;
     if (!x->timer_live)

@@ -129,7 +129,10 @@ static enum err relay_frame(void *ctx, const struct frame *f) {
         return ERR_OK;
     if (at->verbatim && !(at->wire.usage_added && watch.usage && !watch.other))
         buf_append(&at->out, f->raw);
-    return at->out.failed ? ERR_NO_MEMORY : ERR_OK;
+    if (at->out.failed)
+        return ERR_NO_MEMORY;
+    at->whole = at->ended;
+    return ERR_OK;
 }
 
 enum err relay_bytes(struct attempt *at, struct slice bytes) {
@@ -190,7 +193,7 @@ void relay_break(struct exchange *x, const struct problem *p) {
     struct identity who = exchange_identity(x);
     struct stream_writer *w =
         x->winner && x->winner->writer ? x->winner->writer : x->dialect->writer_new(&x->arena, x->request, &who);
-    if (w && !x->dialect->writer_event(w, &ev, &out) && !out.failed) {
+    if (w && !x->dialect->writer_event(w, &ev, &out) && !out.failed && out.len > 0) { // nothing: it had ended already
         x->sink.ops->write(x->sink.to, buf_slice(&out));
         x->sink.ops->end(x->sink.to, NULL);
     } else {

@@ -87,17 +87,30 @@ static struct headers reply_headers(const struct exchange *x, struct reply_heade
     return (struct headers){h->v, h->n};
 }
 
-static void stream_head(struct exchange *x, struct headers h) {
+static void stream_head(struct exchange *x, const char *trailer) {
+    struct reply_headers h;
+    struct headers list = reply_headers(x, &h, false);
     x->head_sent = true;
     x->status = 200;
-    x->sink.ops->start(x->sink.to, 200, x->dialect->stream_content_type, &h, "x-gridtie-cost-usd");
+    x->sink.ops->start(x->sink.to, 200, x->dialect->stream_content_type, &list, trailer);
 }
 
 void reply_begin(struct exchange *x) {
-    struct reply_headers h;
-    if (!x->sink.ops || !x->request->stream || x->head_sent)
-        return;
-    stream_head(x, reply_headers(x, &h, false));
+    if (x->sink.ops && x->request->stream && !x->head_sent)
+        stream_head(x, "x-gridtie-cost-usd");
+}
+
+bool reply_can_ping(const struct exchange *x) {
+    return x->sink.ops && x->request->stream && !x->winner && x->dialect->keepalive.n > 0;
+}
+
+void reply_ping(struct exchange *x) {
+    if (!x->head_sent)
+        stream_head(x, "x-gridtie-target, x-gridtie-zone, x-gridtie-cost-usd");
+    x->target_is_trailer = true;
+    x->answer_bytes += (int64_t)x->dialect->keepalive.n;
+    if (x->sink.ops)
+        x->sink.ops->write(x->sink.to, x->dialect->keepalive);
 }
 
 static void reply_whole(struct exchange *x, int status, struct slice body) {
@@ -166,8 +179,13 @@ void reply_end_stream(struct exchange *x) {
         return;
     }
     char cost[COST_BYTES];
-    struct header trailer = {SLICE("x-gridtie-cost-usd"), slice_str(cost_text(&cost, exchange_cost(x)))};
-    struct headers trailers = {&trailer, 1};
+    struct header list[3] = {{SLICE("x-gridtie-cost-usd"), slice_str(cost_text(&cost, exchange_cost(x)))}};
+    struct headers trailers = {list, 1};
+    if (x->target_is_trailer && x->winner) {
+        list[1] = (struct header){SLICE("x-gridtie-target"), slice_str(x->winner->t->name)};
+        list[2] = (struct header){SLICE("x-gridtie-zone"), slice_str(zone_name(x->winner->t->zone))};
+        trailers.n = 3;
+    }
     const struct sink_ops *ops = x->sink.ops;
     x->sink.ops = NULL;
     ops->end(x->sink.to, &trailers);
@@ -180,10 +198,13 @@ void reply_problem(struct exchange *x) {
         relay_break(x, &x->problem);
         return;
     }
-    struct buf out = BUF_INIT(LIMIT_UP_ERROR_BYTES);
+    char last_words[1024];
+    struct buf out = BUF_INIT(LIMIT_UP_ERROR_BYTES), fewer = BUF_FIXED(last_words);
     struct reply_headers h;
     int status = problem_status(&x->problem);
     x->dialect->write_error(&x->problem, slice_str(x->id), &out, &status);
+    if (out.failed)
+        x->dialect->write_error(&PROBLEM(x->problem.err), slice_str(x->id), &fewer, &status);
     struct headers list = reply_headers(x, &h, true);
     if (x->problem.retry_after_ms > 0) {
         (void)snprintf(h.retry, sizeof h.retry, "%lld", (long long)((x->problem.retry_after_ms + 999) / 1000));
@@ -194,6 +215,6 @@ void reply_problem(struct exchange *x) {
     x->head_sent = true;
     const struct sink_ops *ops = x->sink.ops;
     x->sink.ops = NULL;
-    ops->respond(x->sink.to, status, "application/json", &list, buf_slice(&out));
+    ops->respond(x->sink.to, status, "application/json", &list, buf_slice(out.failed ? &fewer : &out));
     buf_done(&out);
 }

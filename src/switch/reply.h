@@ -8,6 +8,10 @@
 struct identity exchange_identity(const struct exchange *x);
 // The client gets its status line and, for a stream, whatever follows. Called once the winner is known.
 void reply_begin(struct exchange *x);
+// A stream that nothing has been sent of yet can get a sign of life, if its dialect has one. The first fixes the status,
+// not the target: that one is then told in the trailers.
+bool reply_can_ping(const struct exchange *x);
+void reply_ping(struct exchange *x);
 // A whole answer as the upstream wrote it.
 void reply_verbatim(struct exchange *x, struct slice body);
 // A whole answer from x->answer, in the client's dialect.

@@ -23,7 +23,8 @@ static void usage_estimate(struct attempt *at) {
 static void attempt_to_record(struct exchange *x, const struct attempt *at, struct attempt_record *r) {
     const struct stage *s = &x->plan.stages[at->stage];
     const struct candidate *c = &x->plan.candidates[s->candidate];
-    struct slice reason = ARENA_JOIN(&x->arena, s->reason, SLICE(" ("), c->via, SLICE(")"));
+    struct slice again = at->again ? SLICE(", again since the engine had died") : SLICE_NONE;
+    struct slice reason = ARENA_JOIN(&x->arena, s->reason, again, SLICE(" ("), c->via, SLICE(")"));
     *r = (struct attempt_record){.target = slice_str(at->t->name),
                                  .endpoint = slice_str(at->t->endpoint->name),
                                  .model = at->t->model,

@@ -420,6 +420,7 @@ static void process_setup(void) {
     const struct rlimit no_core = {0, 0};
     struct rlimit files;
     (void)signal(SIGPIPE, SIG_IGN);
+    mem_keep_freed();
     (void)setrlimit(RLIMIT_CORE, &no_core); // keys and prompts stay out of core files
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;

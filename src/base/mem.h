@@ -13,6 +13,9 @@ void mem_free(void *p);
 char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n);
 
+// Once, before threads are: each heap keeps some MB that it has no use for at the moment.
+void mem_keep_freed(void);
+
 // Tests only: the k-th allocation of this thread from now on (1 = the next) fails, and all after it; 0 = never.
 void mem_fail_at(unsigned long k);
 // Tests only: that one alone.

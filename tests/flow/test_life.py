@@ -3,7 +3,9 @@
 import os
 import random
 import re
+import resource
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -380,3 +382,30 @@ def test_memory_does_not_grow_with_the_number_of_requests(sim, gridtie, monkeypa
     some(2000)
     grown = daemon.rss_kb() - before
     assert grown < 8_000, f"{grown} KB more after 2000 requests"
+
+
+def test_a_full_backlog_is_worked_off(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")]}, loops=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < 6000:
+        pytest.skip("too few files to fill a backlog with")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 6000), hard))
+    daemon.signal(signal.SIGSTOP)
+    taken, refused = [], []
+    try:
+        while len(refused) < 20 and len(taken) < 5000:
+            s = socket.socket()
+            s.setblocking(False)
+            # On loopback a connection is there at once, or the backlog is full and the kernel drops its first packet.
+            (refused if s.connect_ex(("127.0.0.1", daemon.port)) else taken).append(s)
+    finally:
+        daemon.signal(signal.SIGCONT)
+    assert refused, "the backlog was never full"
+    for s in taken:
+        s.settimeout(20)
+        s.sendall(request_bytes("GET", "/healthz"))
+    assert all(s.recv(12) == b"HTTP/1.1 200" for s in taken)
+    for s in taken + refused:
+        s.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert ask(daemon, "openai", "o/m")[0].status == 200

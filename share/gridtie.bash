@@ -30,7 +30,7 @@ _gridtie() {
         stop) options="--daemon --url --key-file --help" ;;
         check) options="--reference --help" ;;
         reload) options="--url --key-file --help" ;;
-        sim) options="--listen --models --bill --price --latency --first-ms --chunk-ms --chunks --words --order --help" ;;
+        sim) options="--listen --models --owner --bill --price --latency --first-ms --chunk-ms --chunks --words --order --help" ;;
         version) options="--json --help" ;;
         help) options="--help" ;;
     esac

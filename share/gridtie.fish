@@ -78,6 +78,7 @@ complete -c gridtie -n '__fish_seen_subcommand_from reload' -l help -s h -d 'thi
 
 complete -c gridtie -n '__fish_seen_subcommand_from sim' -l listen -r -d 'where it listens'
 complete -c gridtie -n '__fish_seen_subcommand_from sim' -l models -r -d 'what the model lists show'
+complete -c gridtie -n '__fish_seen_subcommand_from sim' -l owner -r -d 'who they say owns the models'
 complete -c gridtie -n '__fish_seen_subcommand_from sim' -l bill -r -F -d 'a line of JSON per request'
 complete -c gridtie -n '__fish_seen_subcommand_from sim' -l price -r -d 'USD per million tokens'
 complete -c gridtie -n '__fish_seen_subcommand_from sim' -l latency -r -d 'before the answer starts'

@@ -127,6 +127,7 @@ _gridtie() {
             _arguments \
                 '--listen[where it listens]:ADDRESS PORT:' \
                 '--models[what the model lists show]:A,B:' \
+                '--owner[who they say owns the models]:NAME:' \
                 '--bill[a line of JSON per request]:FILE:_files' \
                 '--price[USD per million tokens]:IN OUT:' \
                 '--latency[before the answer starts]:MS:' \

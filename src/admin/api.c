@@ -10,7 +10,10 @@
 #include "version.h"
 
 void api_respond_json(struct conn *c, int status, const struct buf *body) {
-    conn_respond(c, status, "application/json", NULL, buf_slice(body));
+    // Tells another gridtie that looks at this port that it is one of its kind (grid/scan.c).
+    static const struct header version = {SLICE("x-gridtie-version"), SLICE(GRIDTIE_VERSION)};
+    static const struct headers extra = {&version, 1};
+    conn_respond(c, status, "application/json", &extra, buf_slice(body));
 }
 
 void api_respond_error(struct conn *c, struct slice path, enum err e, const char *message) {

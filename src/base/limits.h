@@ -56,6 +56,7 @@
 #define LIMIT_LOG_LINE_BYTES 4096
 #define LIMIT_CONFIG_BYTES (4u << 20)
 #define LIMIT_CONFIG_ITEMS 4096 // of one list or map: names are compared with each other
+#define LIMIT_SCAN_PORTS 32     // of this machine that are looked at for servers: each is a connect every minute
 #define LIMIT_DRAIN_MS 30000    // default of `drain`: streams may finish so long after SIGTERM
 
 #endif

@@ -155,6 +155,23 @@ static void endpoints_check(struct parse *p, const yaml_node_t *root) {
         endpoint_check(p, root, i);
 }
 
+// PROVIDER:PORT
+static void ports_check(struct parse *p, const yaml_node_t *root) {
+    const yaml_node_t *list = node_member(p, node_member(p, root, "discovery"), "ports");
+    for (size_t i = 0; list && i < p->c->n_discovery_ports; i++) {
+        struct slice rest = slice_str(p->c->discovery_ports[i]), name = slice_split(&rest, ':');
+        const yaml_node_t *item = node_item(p, list, i);
+        char provider[128];
+        uint64_t port;
+        (void)snprintf(provider, sizeof provider, "%.*s", SLICE_FMT(slice_first(name, sizeof provider - 1)));
+        if (!slice_u64(rest, &port) || port == 0 || port > 65535)
+            problem_at(p, item ? item : list, "ports: found '%.64s'; expected PROVIDER:PORT, like vllm:8001",
+                       p->c->discovery_ports[i]);
+        else
+            provider_check(p, item ? item : list, provider);
+    }
+}
+
 // ---- routes
 
 // The first part of endpoint/model: configured, the engine, or one that may be found under its provider's name.
@@ -246,6 +263,7 @@ void config_check(struct parse *p, const yaml_node_t *root) {
     listen_check(p, root);
     cors_check(p, root);
     endpoints_check(p, root);
+    ports_check(p, root);
     for (size_t i = 0; i < p->c->n_routes; i++)
         route_check(p, root, i);
     prices_check(p, root);

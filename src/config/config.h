@@ -103,6 +103,9 @@ struct config {
     size_t n_allowed_hosts;
     const char *log_level, *log_format;
     bool offline;
+    bool discovery, discovery_keys; // discovery false: only what config names
+    const char **discovery_ports;   // "vllm:8001"; none: the providers' own
+    size_t n_discovery_ports;
     const char *state_dir; // NULL: the usual
     int64_t body_bytes, head_ms, body_idle_ms, keepalive_ms, connections;
     struct config_engine engine;

@@ -345,6 +345,26 @@ static const struct field limit_fields[] = {{.key = "body",
                                             {0}};
 static const struct schema schema_limits = {"limits", sizeof(struct config), limit_fields, NULL};
 
+static const struct field discovery_fields[] = {
+    {.key = "enabled",
+     .type = FIELD_BOOL,
+     .offset = T(discovery),
+     .initial = "true",
+     .text = "look for endpoints that are not listed; `discovery: off` is short for it"},
+    {.key = "keys",
+     .type = FIELD_BOOL,
+     .offset = T(discovery_keys),
+     .initial = "true",
+     .text = "a provider whose usual variable (OPENAI_API_KEY, …) is set becomes an endpoint"},
+    {.key = "ports",
+     .type = FIELD_STRINGS,
+     .offset = T(discovery_ports),
+     .count_offset = T(n_discovery_ports),
+     .shown = "ollama:11434, lmstudio:1234, gpt4all:4891, vllm:8000, llama-server:8080",
+     .text = "ports of this machine to look at, PROVIDER:PORT; `[]`: none"},
+    {0}};
+static const struct schema schema_discovery = {"discovery", sizeof(struct config), discovery_fields, "enabled"};
+
 static const struct field catalogue_fields[] = {{.key = "models",
                                                  .type = FIELD_LIST,
                                                  .offset = T(prices),
@@ -451,6 +471,10 @@ static const struct field root_fields[] = {
     {.key = "log", .type = FIELD_OBJECT, .sub = &schema_log, .text = "what is written to standard error"},
     {.key = "limits", .type = FIELD_OBJECT, .sub = &schema_limits, .text = "what clients may take"},
     {.key = "engine", .type = FIELD_OBJECT, .sub = &schema_engine, .text = "the local engine"},
+    {.key = "discovery",
+     .type = FIELD_OBJECT,
+     .sub = &schema_discovery,
+     .text = "what is found without being listed: keys in the usual variables, servers on usual ports"},
     {.key = "endpoints",
      .type = FIELD_LIST,
      .offset = T(endpoints),

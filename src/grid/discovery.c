@@ -12,6 +12,7 @@
 
 #define PROBE_EVERY_MS 300000
 #define PROBE_RETRY_MS 10000
+#define PROBE_LOST_AFTER 2          // refused connections in a row
 #define PROBE_LIMIT_MS 15000        // a list is small; a host that hangs is asked again later
 #define PROBE_BODY_BYTES (8u << 20) // OpenRouter's list is about 1 MB
 #define PROBE_ARENA_BYTES (64u << 20)
@@ -31,6 +32,7 @@ struct probe {
     struct found_model *found;
     size_t n_found;
     bool known;
+    unsigned refused; // connections, in a row
     void (*changed)(void *ctx);
     void *ctx;
     void (*closed)(void *ctx);
@@ -53,6 +55,10 @@ bool probe_found(const struct probe *p, const struct found_model **ret, size_t *
     return p->known;
 }
 
+bool probe_lost(const struct probe *p) {
+    return p->refused >= PROBE_LOST_AFTER;
+}
+
 // ---- the answer
 
 static bool list_is(const struct probe *p, const struct found_model *v, size_t n) {
@@ -66,7 +72,7 @@ static bool list_is(const struct probe *p, const struct found_model *v, size_t n
     return true;
 }
 
-static enum err answer_take(struct probe *p) {
+static enum err answer_take(struct probe *p, bool *ret_changed) {
     struct arena *a = &p->arenas[!p->turn];
     struct found_model *v;
     size_t n;
@@ -79,7 +85,7 @@ static enum err answer_take(struct probe *p) {
     p->n_found = n;
     p->known = true;
     LOG(LOG_INFO, "discovered", LOG_S("endpoint", p->e->name), LOG_I("models", n));
-    p->changed(p->ctx);
+    *ret_changed = true;
     return ERR_OK;
 }
 
@@ -91,25 +97,32 @@ static void probe_failed(struct probe *p, enum err e) {
     if (before == 0) // once, not every ten seconds
         LOG(LOG_WARN, "discovery_failed", LOG_S("endpoint", p->e->name), LOG_S("err", err_name(e)),
             LOG_I("status", p->status));
+    p->refused = e == ERR_UP_CONNECT ? p->refused + 1 : 0;
     timer_start(&p->timer, PROBE_RETRY_MS);
+    if (p->refused == PROBE_LOST_AFTER)
+        p->changed(p->ctx); // last of all: it may close the probe
 }
 
 static void probe_end(struct probe *p, enum err e) {
+    bool changed = false;
     p->fetch = NULL;
     if (e == ERR_OK && p->status != 200)
         e = dialect_err_of_status(p->status);
     if (e == ERR_OK && p->body.failed)
         e = ERR_TOO_LARGE;
     if (e == ERR_OK)
-        e = answer_take(p);
+        e = answer_take(p, &changed);
     buf_done(&p->body);
     if (e != ERR_OK) {
         probe_failed(p, e);
         return;
     }
+    p->refused = 0;
     atomic_store_explicit(&p->live->probe_failures, 0, memory_order_relaxed);
     atomic_store_explicit(&p->live->last_ok_us, clock_wall_us(), memory_order_relaxed);
     timer_start(&p->timer, PROBE_EVERY_MS);
+    if (changed)
+        p->changed(p->ctx); // last of all: it may close the probe
 }
 
 static void on_head(void *user, int status, const struct headers *h) {

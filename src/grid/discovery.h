@@ -6,8 +6,9 @@
 
 struct found_model {
     struct slice name;
-    bool cloud;      // Ollama passes it on to a cloud
-    int64_t context; // 0 unknown
+    struct slice owner; // `owned_by`
+    bool cloud;         // Ollama passes it on to a cloud
+    int64_t context;    // 0 unknown
     int64_t size_bytes;
     struct slice family, quantization, parameter_size, digest;
 };
@@ -18,12 +19,14 @@ MUST_CHECK enum err found_read(enum dialect_id dialect, struct slice body, struc
 
 // Asks at once, then every 5 minutes, and 10 s after a failure.
 struct probe;
-// changed(ctx) is called when the list is another one (the first success included). Takes a reference of e.
+// changed(ctx) is called when the list is another one (the first success included), and when the place is lost. Takes a reference of e.
 MUST_CHECK enum err probe_new(struct loop *l, struct client *c, struct endpoint *e, struct endpoint_live *live,
                               void (*changed)(void *ctx), void *ctx, struct probe **ret);
 void probe_close(struct probe *p, void (*closed)(void *ctx), void *ctx);
 struct endpoint *probe_endpoint(const struct probe *p);
 void probe_set_endpoint(struct probe *p, struct endpoint *e); // the same place, after a reload
+// Nobody answers there any more: the connection was refused, more than once.
+bool probe_lost(const struct probe *p);
 // False: nothing is known yet. The list is borrowed until the loop's next turn.
 bool probe_found(const struct probe *p, const struct found_model **ret, size_t *ret_n);
 

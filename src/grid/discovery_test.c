@@ -79,10 +79,11 @@ static struct config *config_make(const char *provider, unsigned port, const cha
     struct buf yaml = BUF_INIT(4096), why = BUF_INIT(4096);
     struct config *c = NULL;
     bool base = strcmp(provider, "ollama") != 0;
-    buf_printf(&yaml,
-               "engine: {enabled: false}\nendpoints:\n  - {name: up, provider: %s, url: \"http://127.0.0.1:%u%s\", "
-               "key: planted-canary%s}\n",
-               provider, port, base ? "/v1" : "", more);
+    buf_printf(
+        &yaml,
+        "discovery: off\nengine: {enabled: false}\nendpoints:\n  - {name: up, provider: %s, url: \"http://127.0.0.1:%u%s\", "
+        "key: planted-canary%s}\n",
+        provider, port, base ? "/v1" : "", more);
     if (config_load_text(buf_slice(&yaml), "t.yaml", "/tmp", &c, &why) != ERR_OK)
         unit_fail(__FILE__, __LINE__, "%s", buf_cstr(&why));
     buf_done(&yaml);

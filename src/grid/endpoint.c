@@ -126,6 +126,26 @@ static bool host_is_default(const struct provider *p, const struct origin *o) {
     return ok && slice_eq_nocase(usual.host, o->host) && usual.tls == o->tls;
 }
 
+bool endpoint_url_is_default(const struct provider *p, const char *url) {
+    struct origin o;
+    struct slice base;
+    struct buf why = BUF_INIT(256);
+    bool ok = origin_parse(slice_str(url), &o, &base, &why) == ERR_OK && host_is_default(p, &o);
+    buf_done(&why);
+    return ok;
+}
+
+bool endpoint_config_on_port(const struct config_endpoint *c, uint16_t port) {
+    const struct provider *p = provider_by_name(slice_str(c->provider));
+    const char *url = c->url ? c->url : p ? p->default_url : NULL;
+    struct origin o;
+    struct slice base;
+    struct buf why = BUF_INIT(256);
+    bool ok = url && origin_parse(slice_str(url), &o, &base, &why) == ERR_OK && host_is_loopback(&o) && o.port == port;
+    buf_done(&why);
+    return ok;
+}
+
 static enum err origin_fill(struct endpoint_box *box, const struct config_endpoint *c, struct buf *problem) {
     struct endpoint *e = &box->pub;
     const char *url = c->url ? c->url : e->provider->default_url;

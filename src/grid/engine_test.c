@@ -65,7 +65,8 @@ static void rig_turn_ms(struct rig *r, uint64_t ms) {
 
 static struct config *config_make(const struct rig *r, const char *engine, const char *models, const char *binary) {
     struct buf yaml = BUF_INIT(65536), why = BUF_INIT(65536);
-    buf_printf(&yaml, "engine:\n  binary: %s\n  %s\n  models:\n%s", binary ? binary : self_path(), engine, models);
+    buf_printf(&yaml, "discovery: off\nengine:\n  binary: %s\n  %s\n  models:\n%s", binary ? binary : self_path(),
+               engine, models);
     struct config *c = NULL;
     if (config_load_text(buf_slice(&yaml), "test.yaml", r->dir, &c, &why) != ERR_OK)
         unit_fail(__FILE__, __LINE__, "config: %s\n%s", buf_cstr(&why), buf_cstr(&yaml));

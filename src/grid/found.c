@@ -29,6 +29,7 @@ static int64_t context_of(yyjson_val *v) {
 
 static void data_entry(yyjson_val *v, struct found_model *m) {
     m->name = json_get_str(v, "id");
+    m->owner = json_get_str(v, "owned_by");
     m->context = context_of(v);
 }
 

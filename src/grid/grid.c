@@ -127,7 +127,7 @@ static enum err found_row(struct snapshot *s, struct endpoint *e, const struct f
 }
 
 static enum err endpoint_rows(struct grid *g, struct snapshot *s, size_t i) {
-    struct endpoint *e = g->endpoints[i];
+    struct endpoint *e = g->places.v[i];
     const struct config_endpoint *c = config_of(s->config, e);
     const struct found_model *found = NULL;
     size_t n = 0;
@@ -144,8 +144,8 @@ static enum err endpoint_rows(struct grid *g, struct snapshot *s, size_t i) {
 
 static size_t rows_wanted(const struct grid *g) {
     size_t n = 2 * engine_models(g->engine)->n;
-    for (size_t i = 0; i < g->n_endpoints; i++) {
-        const struct config_endpoint *c = config_of(g->config, g->endpoints[i]);
+    for (size_t i = 0; i < g->places.n; i++) {
+        const struct config_endpoint *c = config_of(g->config, g->places.v[i]);
         const struct found_model *found;
         size_t n_found = 0;
         if (g->probes[i] && probe_found(g->probes[i], &found, &n_found))
@@ -158,14 +158,14 @@ static size_t rows_wanted(const struct grid *g) {
 
 static enum err grid_rebuild(struct grid *g) {
     struct snapshot *s;
-    enum err e = snapshot_new(g->config, g->lives, ++g->next_id, rows_wanted(g), g->n_endpoints + 1, &s);
+    enum err e = snapshot_new(g->config, g->lives, ++g->next_id, rows_wanted(g), g->places.n + 1, &s);
     if (e != ERR_OK)
         return e;
     if (g->config->engine.enabled)
         e = snapshot_add_endpoint(s, g->local, false);
     if (e == ERR_OK)
         e = engine_rows(g, s);
-    for (size_t i = 0; i < g->n_endpoints && e == ERR_OK; i++)
+    for (size_t i = 0; i < g->places.n && e == ERR_OK; i++)
         e = endpoint_rows(g, s, i);
     if (e == ERR_OK)
         grid_publish(g, s);
@@ -174,47 +174,10 @@ static enum err grid_rebuild(struct grid *g) {
     return e;
 }
 
-static void on_found(void *ctx) {
-    struct grid *g = ctx;
-    enum err e = g->closing ? ERR_OK : grid_rebuild(g);
-    if (e != ERR_OK)
-        LOG(LOG_ERROR, "snapshot_failed", LOG_S("err", err_name(e)));
-}
-
-// ---- endpoints from config
-
-struct places {
-    struct endpoint **v;
-    size_t n;
-};
-
-static void places_done(struct places *p) {
-    for (size_t i = 0; i < p->n; i++)
-        endpoint_unref(p->v[i]);
-    mem_free(p->v);
-    *p = (struct places){0};
-}
-
-static enum err places_make(const struct config *c, struct places *ret, struct buf *problem) {
-    struct places p = {.v = mem_zalloc((c->n_endpoints + 1) * sizeof(struct endpoint *))};
-    if (!p.v)
-        return ERR_NO_MEMORY;
-    enum err first = ERR_OK; // all problems are listed, not only the first
-    for (size_t i = 0; i < c->n_endpoints; i++) {
-        enum err e = endpoint_new(&c->endpoints[i], &p.v[p.n], problem);
-        if (e == ERR_OK)
-            p.n++;
-        if (first == ERR_OK)
-            first = e;
-    }
-    if (first == ERR_OK)
-        *ret = p;
-    else
-        places_done(&p);
-    return first;
-}
+// ---- endpoints
 
 static void part_closed(void *ctx);
+static void on_found(void *ctx);
 
 static void probe_drop(struct grid *g, struct probe *p) {
     g->open++;
@@ -222,7 +185,7 @@ static void probe_drop(struct grid *g, struct probe *p) {
 }
 
 static struct probe *probe_kept(struct grid *g, struct endpoint *e) {
-    for (size_t i = 0; i < g->n_endpoints; i++) {
+    for (size_t i = 0; i < g->places.n; i++) {
         struct probe *p = g->probes[i];
         if (!p || !endpoint_same_place(probe_endpoint(p), e))
             continue;
@@ -235,7 +198,7 @@ static struct probe *probe_kept(struct grid *g, struct endpoint *e) {
 
 static struct probe *probe_for(struct grid *g, struct endpoint *e) {
     const struct config_endpoint *c = config_of(g->config, e);
-    if (!c || c->n_models || !e->provider->models_path)
+    if ((c && c->n_models) || !e->provider->models_path)
         return NULL;
     struct probe *p = probe_kept(g, e);
     struct endpoint_live *live = lives_endpoint(g->lives, e->name);
@@ -245,30 +208,104 @@ static struct probe *probe_for(struct grid *g, struct endpoint *e) {
 }
 
 // Takes the places and the probes' array; what was discovered at a place that stays is kept.
-static void places_adopt(struct grid *g, struct places *p, struct probe **probes) {
+static void places_adopt(struct grid *g, const struct places *p, struct probe **probes) {
     for (size_t i = 0; i < p->n; i++)
         probes[i] = probe_for(g, p->v[i]);
-    for (size_t i = 0; i < g->n_endpoints; i++)
+    for (size_t i = 0; i < g->places.n; i++)
         if (g->probes[i])
             probe_drop(g, g->probes[i]);
-    struct places old = {g->endpoints, g->n_endpoints};
-    places_done(&old);
+    places_done(&g->places);
     mem_free(g->probes);
-    g->endpoints = p->v;
-    g->n_endpoints = p->n;
+    g->places = *p;
     g->probes = probes;
+}
+
+// What was found on ports that are still looked at.
+static void finds_keep(struct grid *g, const struct scan_port *v, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < g->n_finds; i++)
+        for (size_t k = 0; k < n; k++)
+            if (g->finds[i].port == v[k].port)
+                g->finds[kept++] = g->finds[i];
+    g->n_finds = kept;
+}
+
+// The same config, but something was found or is gone.
+static void grid_replace(struct grid *g) {
+    struct places places;
+    struct buf problem = BUF_INIT(65536);
+    enum err e = places_make(g->config, g->finds, g->n_finds, &places, &problem);
+    struct probe **probes = e == ERR_OK ? mem_zalloc((places.n + 1) * sizeof *probes) : NULL;
+    if (probes) {
+        places_adopt(g, &places, probes);
+        e = grid_rebuild(g);
+    } else if (e == ERR_OK) {
+        places_done(&places);
+        e = ERR_NO_MEMORY;
+    }
+    if (e != ERR_OK)
+        LOG(LOG_ERROR, "snapshot_failed", LOG_S("err", err_name(e)));
+    buf_done(&problem);
+}
+
+static void on_find(void *ctx, const struct scan_find *find) {
+    struct grid *g = ctx;
+    if (g->n_finds < LIMIT_SCAN_PORTS)
+        g->finds[g->n_finds++] = *find;
+    grid_replace(g);
+}
+
+// A server on this machine that was found and has gone leaves nothing behind; its port is looked at again.
+static bool finds_drop_lost(struct grid *g) {
+    bool any = false;
+    for (size_t i = 0; i < g->places.n; i++) {
+        const struct endpoint *e = g->places.v[i];
+        if (e->found_by != FOUND_BY_PORT || !g->probes[i] || !probe_lost(g->probes[i]))
+            continue;
+        size_t k = 0;
+        while (k < g->n_finds && g->finds[k].port != e->origin.port)
+            k++;
+        if (k == g->n_finds)
+            continue;
+        LOG(LOG_INFO, "gone", LOG_S("endpoint", e->name));
+        g->finds[k] = g->finds[--g->n_finds];
+        scan_again(g->scan, e->origin.port);
+        any = true;
+    }
+    return any;
+}
+
+static void on_found(void *ctx) {
+    struct grid *g = ctx;
+    if (finds_drop_lost(g)) {
+        grid_replace(g);
+        return;
+    }
+    enum err e = grid_rebuild(g);
+    if (e != ERR_OK)
+        LOG(LOG_ERROR, "snapshot_failed", LOG_S("err", err_name(e)));
 }
 
 static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem) {
     struct places places = {0};
     struct models *models = NULL;
-    struct probe **probes = mem_zalloc((c->n_endpoints + 1) * sizeof *probes);
-    enum err e = probes ? places_make(c, &places, problem) : ERR_NO_MEMORY;
+    struct probe **probes = NULL;
+    struct scan_port ports[LIMIT_SCAN_PORTS];
+    size_t n_ports = places_ports(c, ports);
+    struct scan_find before[LIMIT_SCAN_PORTS];
+    size_t n_before = g->n_finds;
+    memcpy(before, g->finds, sizeof before);
+    finds_keep(g, ports, n_ports);
+    enum err e = places_make(c, g->finds, g->n_finds, &places, problem);
+    if (e == ERR_OK && !(probes = mem_zalloc((places.n + 1) * sizeof *probes)))
+        e = ERR_NO_MEMORY;
     if (e == ERR_OK)
         e = models_new(c, g->data_dir, &models);
     if (e == ERR_OK)
         e = engine_configure(g->engine, c, models, problem);
     if (e != ERR_OK) {
+        memcpy(g->finds, before, sizeof before);
+        g->n_finds = n_before;
         places_done(&places);
         mem_free(probes);
         return e;
@@ -277,6 +314,7 @@ static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem
     g->config = config_ref(c);
     config_unref(old);
     places_adopt(g, &places, probes);
+    scan_set(g->scan, ports, n_ports);
     return grid_rebuild(g);
 }
 
@@ -287,9 +325,7 @@ enum err grid_reload(struct grid *g, struct config *c, struct buf *problem) {
 // ---- the end
 
 static void grid_free(struct grid *g) {
-    for (size_t i = 0; i < g->n_endpoints; i++)
-        endpoint_unref(g->endpoints[i]);
-    mem_free(g->endpoints);
+    places_done(&g->places);
     mem_free(g->probes);
     endpoint_unref(g->local);
     snapshot_unref(g->current);
@@ -330,11 +366,13 @@ void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx) {
     g->closed = closed;
     g->closed_ctx = ctx;
     g->open = g->open + 1; // the engine, then its client: one after the other
-    for (size_t i = 0; i < g->n_endpoints; i++) {
+    for (size_t i = 0; i < g->places.n; i++) {
         if (g->probes[i])
             probe_drop(g, g->probes[i]);
         g->probes[i] = NULL;
     }
+    g->open++;
+    scan_close(g->scan, part_closed, g);
     engine_close(g->engine, engine_closed, g);
 }
 
@@ -350,9 +388,14 @@ static enum err grid_parts(struct grid *g, const char *data_dir, const char *run
         e = client_new(g->main, &g->client);
     if (e != ERR_OK)
         return e;
-    e = engine_new(g->main, g->client, g->lives, data_dir, runtime_dir, &g->engine);
-    if (e != ERR_OK)
-        client_close(g->client, NULL, NULL);
+    e = scan_new(g->main, g->client, on_find, g, &g->scan);
+    if (e == ERR_OK) {
+        e = engine_new(g->main, g->client, g->lives, data_dir, runtime_dir, &g->engine);
+        if (e == ERR_OK)
+            return e;
+        scan_close(g->scan, NULL, NULL);
+    }
+    client_close(g->client, NULL, NULL);
     return e;
 }
 

@@ -12,7 +12,7 @@
 
 enum auth { AUTH_NONE, AUTH_BEARER, AUTH_X_API_KEY };
 
-// A row of providers.def.
+// A row of providers.def; what is not given is 0, false, NULL.
 struct provider {
     const char *name;
     enum dialect_id dialect;
@@ -23,14 +23,19 @@ struct provider {
     const char *models_path; // GET behind the base URL; how it is read goes by dialect
     bool needs_key;
     const char *key_env; // the usual variable, or NULL
+    uint16_t port;       // where it listens on loopback if nothing else is said; 0: is not looked for
+    const char *owner;   // what its list of models says of itself (`owned_by`), or NULL
 };
 const struct provider *provider_by_name(struct slice name);
 extern const struct provider providers[];
 extern const size_t n_providers;
 
+enum found_by { FOUND_BY_CONFIG, FOUND_BY_KEY, FOUND_BY_PORT };
+
 // A place that computes. Immutable; owned by its snapshot (shared by reference count between snapshots).
 struct endpoint {
     const char *name;
+    enum found_by found_by;
     const struct provider *provider;
     struct origin origin;   // slices owned by the endpoint
     struct slice base_path; // "/v1", without a slash at its end

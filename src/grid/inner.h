@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include "grid/discovery.h"
 #include "grid/engine.h"
+#include "grid/places.h"
 #include "grid/snapshot.h"
 
 struct grid {
@@ -16,12 +17,14 @@ struct grid {
     struct lives *lives;
     struct client *client;
     struct engine *engine;
-    struct endpoint *local;      // the engine's
-    struct endpoint **endpoints; // in config order
-    size_t n_endpoints;
-    struct probe **probes; // as endpoints; NULL: config lists the models
-    uint64_t next_id;      // of snapshots
-    pthread_mutex_t lock;  // of `current`
+    struct endpoint *local; // the engine's
+    struct places places;
+    struct probe **probes; // as places; NULL: config lists the models
+    struct scan *scan;
+    struct scan_find finds[LIMIT_SCAN_PORTS];
+    size_t n_finds;
+    uint64_t next_id;     // of snapshots
+    pthread_mutex_t lock; // of `current`
     struct snapshot *current;
     _Atomic int letters; // on their way to the main thread
     unsigned open;       // what has still to close

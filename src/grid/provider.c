@@ -4,16 +4,7 @@
 #include "grid/grid.h"
 
 const struct provider providers[] = {
-#define PROVIDER(name_, dialect_, auth_, url_, zone_, quirks_, models_, needs_key_, env_) \
-    {.name = (name_),                                                                     \
-     .dialect = DIALECT_##dialect_,                                                       \
-     .auth = AUTH_##auth_,                                                                \
-     .default_url = (url_),                                                               \
-     .zone = ZONE_##zone_,                                                                \
-     .quirks = (quirks_),                                                                 \
-     .models_path = (models_),                                                            \
-     .needs_key = (needs_key_),                                                           \
-     .key_env = (env_)},
+#define PROVIDER(...) {__VA_ARGS__},
 #include "grid/providers.def"
 #undef PROVIDER
 };

@@ -100,6 +100,18 @@ static struct sums models_put(struct json_writer *w, const struct snapshot *s, c
     return sums;
 }
 
+static const char *found_by(const struct endpoint *e) {
+    switch (e->found_by) {
+    case FOUND_BY_KEY:
+        return e->provider->key_env;
+    case FOUND_BY_PORT:
+        return "port";
+    case FOUND_BY_CONFIG:
+        break;
+    }
+    return e->engine ? "engine" : "config";
+}
+
 static void endpoint_row(struct json_writer *w, const struct snapshot *s, size_t i) {
     const struct endpoint *e = s->endpoints[i];
     json_obj(w);
@@ -108,6 +120,7 @@ static void endpoint_row(struct json_writer *w, const struct snapshot *s, size_t
     json_kv_cstr(w, "dialect", dialect_get(e->provider->dialect)->name);
     url_put(w, e);
     json_kv_cstr(w, "zone", zone_name(e->zone));
+    json_kv_cstr(w, "found_by", found_by(e));
     json_kv_bool(w, "retention", e->retention);
     json_kv_bool(w, "any_model", snapshot_endpoint_open(s, i));
     struct sums sums = models_put(w, s, e);

@@ -195,14 +195,24 @@ static void call_model(struct call *c, enum shape shape) {
 
 // ---- lists and small things
 
+// In `item`, % stands for the name and ^ for the owner.
 static void list_models(struct call *c, const char *open, const char *item, const char *close) {
     struct buf out = BUF_INIT(1 << 20);
-    struct slice rest = slice_str(c->s->models), name;
+    pthread_mutex_lock(&c->s->lists_lock);
+    int status = c->s->list_status;
+    struct slice rest = slice_str(arena_strdup(c->a, c->s->models)), name;
+    pthread_mutex_unlock(&c->s->lists_lock);
+    if (status != 200) {
+        answer_json(c, status, "{\"error\":{\"message\":\"sim: no list\"}}");
+        return;
+    }
     buf_append_str(&out, open);
     while ((name = slice_split(&rest, ',')).n) {
         for (const char *p = item; *p; p++) {
             if (*p == '%')
                 buf_append(&out, name);
+            else if (*p == '^')
+                buf_append_str(&out, c->s->owner);
             else
                 buf_append_char(&out, *p);
         }
@@ -221,7 +231,7 @@ static void call_models(struct call *c) {
                     "],\"has_more\":false,\"first_id\":null,\"last_id\":null}");
     else
         list_models(c, "{\"object\":\"list\",\"data\":[",
-                    "{\"id\":\"%\",\"object\":\"model\",\"created\":1735689600,\"owned_by\":\"sim\"}", "]}");
+                    "{\"id\":\"%\",\"object\":\"model\",\"created\":1735689600,\"owned_by\":\"^\"}", "]}");
 }
 
 static void call_tags(struct call *c) {
@@ -291,6 +301,21 @@ static void call_script(struct call *c) {
     answer_json(c, e ? 400 : 200, e ? "{\"ok\":false,\"error\":\"not a list of orders\"}" : "{\"ok\":true}");
 }
 
+// {"models": "a,b", "status": 503}, both optional
+static void call_set_models(struct call *c) {
+    struct json_doc doc;
+    struct json_error why;
+    bool ok = json_read(c->a, c->r->body, &doc, &why) == ERR_OK;
+    yyjson_val *root = ok ? yyjson_doc_get_root(doc.doc) : NULL;
+    struct slice models = json_get_str(root, "models");
+    pthread_mutex_lock(&c->s->lists_lock);
+    if (models.p)
+        (void)snprintf(c->s->models, sizeof c->s->models, "%.*s", SLICE_FMT(models));
+    c->s->list_status = (int)json_get_int(root, "status", 200);
+    pthread_mutex_unlock(&c->s->lists_lock);
+    answer_json(c, ok ? 200 : 400, ok ? "{\"ok\":true}" : "{\"ok\":false}");
+}
+
 static void call_reset(struct call *c) {
     book_reset(&c->s->book);
     answer_json(c, 200, "{\"ok\":true}");
@@ -329,6 +354,7 @@ static const struct address {
     {"GET", "/sim/requests", call_requests},
     {"GET", "/sim/state", call_state},
     {"POST", "/sim/script", call_script},
+    {"POST", "/sim/models", call_set_models},
     {"POST", "/sim/reset", call_reset},
 };
 

@@ -7,7 +7,11 @@ struct sim {
     struct book book;
     struct peer_stats stats;
     struct order defaults; // from the command line
-    const char *models;    // "a,b,c"
+    const char *owner;     // `owned_by` in its lists
+    // What its lists show; POST /sim/models changes it.
+    pthread_mutex_t lists_lock;
+    char models[4096]; // "a,b,c"
+    int list_status;   // 200, or the error that every list answers
 };
 
 // Answers requests on fd until it ends, then closes it. Blocks; one thread each.

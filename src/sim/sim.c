@@ -22,14 +22,15 @@ static const char usage[] =
     "A scripted provider (OpenAI, Anthropic and Ollama wire formats) for tests.\n"
     "  --listen ADDRESS:PORT  default 127.0.0.1:0, which picks a port\n"
     "  --models A,B           what the model lists show (default m,m2)\n"
+    "  --owner NAME           who they say owns the models (default sim)\n"
     "  --bill FILE            a line of JSON per request: tokens delivered and their price\n"
     "  --price IN:OUT         USD per million tokens (default 1:2)\n"
     "  --latency MS --first-ms MS --chunk-ms MS --chunks N --words N   orders for every request\n"
     "  --order JSON           the same, any of them\n"
-    "GET /sim/bill /sim/requests /sim/state, POST /sim/script /sim/reset.\n";
+    "GET /sim/bill /sim/requests /sim/state, POST /sim/script /sim/models /sim/reset.\n";
 
 struct options {
-    const char *listen, *models, *bill, *price, *order;
+    const char *listen, *models, *owner, *bill, *price, *order;
     struct order defaults;
 };
 
@@ -136,6 +137,8 @@ static bool options_read(int argc, char **argv, struct options *o) {
             o->listen = value;
         else if (strcmp(name, "--models") == 0)
             o->models = value;
+        else if (strcmp(name, "--owner") == 0)
+            o->owner = value;
         else if (strcmp(name, "--bill") == 0)
             o->bill = value;
         else if (strcmp(name, "--price") == 0)
@@ -177,7 +180,7 @@ static void on_signal(int number) {
 }
 
 int sim_main(int argc, char **argv) {
-    struct options o = {.listen = "127.0.0.1:0", .models = "m,m2", .price = "1:2"};
+    struct options o = {.listen = "127.0.0.1:0", .models = "m,m2", .owner = "sim", .price = "1:2"};
     static struct arena a;
     order_init(&o.defaults);
     arena_init(&a, 1 << 20, 0);
@@ -196,6 +199,9 @@ int sim_main(int argc, char **argv) {
     if (!s)
         return 1;
     s->defaults = o.defaults;
-    s->models = o.models;
+    s->owner = o.owner;
+    s->list_status = 200;
+    (void)pthread_mutex_init(&s->lists_lock, NULL);
+    (void)snprintf(s->models, sizeof s->models, "%s", o.models);
     return sim_run(s, &o);
 }

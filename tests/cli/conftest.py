@@ -64,7 +64,7 @@ def sim(home, request):
 def configured(home, sim):
     """A home whose config names the provider; the daemon, if a test starts one, is ended afterwards."""
     home.port = free_port()
-    home.write_config(f"listen: 127.0.0.1:{home.port}\nengine: {{enabled: false}}\n"
+    home.write_config(f"listen: 127.0.0.1:{home.port}\nengine: {{enabled: false}}\ndiscovery: off\n"
                       f"endpoints:\n  - {{name: sim, provider: openai, url: \"{sim}/v1\", key: k, zone: cloud, models: [m]}}\n"
                       "catalogue: {models: [{name: sim/m, input: 1 USD/M, output: 2 USD/M}]}\n")
     yield home

@@ -255,9 +255,9 @@ class Process(Server):
 class Sim(Process):
     """`gridtie sim`: what a provider would do, as told."""
 
-    def __init__(self, folder, *options, name="sim"):
+    def __init__(self, folder, *options, name="sim", binary=BIN):
         self.bill_path = Path(folder, name + ".bill")
-        self.start([BIN, "sim", "--listen", "127.0.0.1:0", "--bill", self.bill_path, *options], folder, name=name)
+        self.start([binary, "sim", "--listen", "127.0.0.1:0", "--bill", self.bill_path, *options], folder, name=name)
         found = eventually(lambda: re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.out_path.read_text())
                            or self.process.poll() is not None, what="sim")
         assert found is not True, self.stderr
@@ -299,10 +299,10 @@ class Sim(Process):
 
 
 def complete_config(config, loops):
-    """What tests leave out: where to listen, how many loops, no engine."""
+    """What tests leave out: where to listen, how many loops, no engine, nothing that is only found on this machine."""
     if isinstance(config, str):
         return config
-    full = {"listen": "127.0.0.1:0", "loops": loops, "engine": {"enabled": False}, "drain": "5s"}
+    full = {"listen": "127.0.0.1:0", "loops": loops, "engine": {"enabled": False}, "drain": "5s", "discovery": False}
     full.update(config)
     return yaml.safe_dump(full, sort_keys=False)
 

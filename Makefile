@@ -6,7 +6,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all release debug tsan fuzz run test check bench install clean setup help
+.PHONY: all release debug tsan fuzz run test check bench soak install clean setup help
 .NOTPARALLEL:
 
 all: release
@@ -39,7 +39,12 @@ check:
 bench:
 	@tools/setup build engine test bench
 	@tools/build bench
-	@if [ -x bench/run ]; then bench/run; else echo "bench/run is not there yet"; fi
+	@bench/run
+
+soak:
+	@tools/setup build engine test bench
+	@tools/build bench
+	@bench/soak
 
 setup:
 	@tools/setup
@@ -63,5 +68,6 @@ help:
 	@echo "make            build/gridtie (release)"
 	@echo "make run        build, start, and ask a small local model one question"
 	@echo "make test       every test;  make check: style, static analysis, layers"
-	@echo "make debug|tsan|fuzz|bench      other builds, under build/"
+	@echo "make bench      beside nginx, in one run;  make soak: memory after a million requests"
+	@echo "make debug|tsan|fuzz            other builds, under build/"
 	@echo "make install    PREFIX=$(PREFIX), DESTDIR for packagers"

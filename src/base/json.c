@@ -147,7 +147,8 @@ struct slice json_value_at(struct slice s) {
     return slice_of(p, (size_t)(q - p));
 }
 
-struct slice json_member_src(const struct json_doc *d, yyjson_val *key) {
+// The source behind the colon of a member, to the end of the text.
+static struct slice behind_key(const struct json_doc *d, yyjson_val *key) {
     if (!d->src.p || !yyjson_is_str(key))
         return SLICE_NONE;
     size_t at = (size_t)(yyjson_get_str(key) - d->doc->str_pool);
@@ -156,15 +157,24 @@ struct slice json_member_src(const struct json_doc *d, yyjson_val *key) {
     const char *end = d->src.p + d->src.n, *p = after_space(after_string(d->src.p + at - 1, end), end);
     if (p == end || *p != ':')
         return SLICE_NONE;
-    return json_value_at(slice_of(p + 1, (size_t)(end - p - 1)));
+    p = after_space(p + 1, end);
+    return slice_of(p, (size_t)(end - p));
 }
 
-struct slice json_get_src(const struct json_doc *d, yyjson_val *obj, const char *name) {
+struct slice json_member_src(const struct json_doc *d, yyjson_val *key) {
+    return json_value_at(behind_key(d, key));
+}
+
+struct slice json_get_rest(const struct json_doc *d, yyjson_val *obj, const char *name) {
     yyjson_obj_iter it = yyjson_obj_iter_with(obj);
     for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));)
         if (yyjson_equals_str(key, name))
-            return json_member_src(d, key);
+            return behind_key(d, key);
     return SLICE_NONE;
+}
+
+struct slice json_get_src(const struct json_doc *d, yyjson_val *obj, const char *name) {
+    return json_value_at(json_get_rest(d, obj, name));
 }
 
 int64_t json_get_int(yyjson_val *obj, const char *name, int64_t otherwise) {

@@ -32,6 +32,8 @@ MUST_CHECK enum err json_read(struct arena *a, struct slice src, struct json_doc
 struct slice json_member_src(const struct json_doc *d, yyjson_val *key);
 // The same for object member by name; SLICE_NONE when absent.
 struct slice json_get_src(const struct json_doc *d, yyjson_val *obj, const char *name);
+// From the member's value on to the end of the source: its own end costs a look at all of it.
+struct slice json_get_rest(const struct json_doc *d, yyjson_val *obj, const char *name);
 // The bytes of one JSON value at the start of s (white space before it skipped); empty when there is none.
 struct slice json_value_at(struct slice s);
 

@@ -125,7 +125,7 @@ static enum err emit_citations(struct event_sink *sink, const struct json_doc *d
     size_t i, n;
     if (!yyjson_arr_size(list))
         return ERR_OK;
-    struct src_walk walk = src_walk_array(json_get_src(doc, obj, "citations"));
+    struct src_walk walk = src_walk_member(doc, obj, "citations");
     yyjson_arr_foreach(list, i, n, v) {
         enum err e = emit_meta(sink, block, 0, SLICE("citation"), src_walk_next(&walk));
         if (e)
@@ -185,7 +185,7 @@ static enum err emit_content(struct event_sink *sink, const struct json_doc *doc
     size_t i, n;
     if (!yyjson_is_arr(list) || yyjson_arr_size(list) > LIMIT_BLOCKS)
         return ERR_UP_PROTOCOL;
-    struct src_walk walk = src_walk_array(json_get_src(doc, root, "content"));
+    struct src_walk walk = src_walk_member(doc, root, "content");
     yyjson_arr_foreach(list, i, n, v) {
         if (!yyjson_is_obj(v))
             return ERR_UP_PROTOCOL;

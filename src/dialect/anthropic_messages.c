@@ -105,7 +105,7 @@ static enum err read_blocks(struct field_reader *rd, const struct field_at *up, 
     yyjson_val *v;
     size_t i, n;
     struct part **tail = first;
-    struct src_walk walk = src_walk_array(json_get_src(&rd->doc, up->val, name));
+    struct src_walk walk = src_walk_member(&rd->doc, up->val, name);
     const struct field_at arr = FIELD_MEMBER(up, name, list);
     yyjson_arr_foreach(list, i, n, v) {
         const struct field_at at = FIELD_ELEMENT(&arr, i, v);
@@ -180,7 +180,7 @@ enum err anthropic_read_messages(struct field_reader *rd, const struct field_at 
     if (yyjson_arr_size(list) == 0 || yyjson_arr_size(list) > LIMIT_MESSAGES)
         return field_refuse(rd, root, "messages", ERR_BAD_FIELD,
                             yyjson_arr_size(list) ? "there are too many messages" : "at least one message is needed");
-    struct src_walk walk = src_walk_array(json_get_src(&rd->doc, root->val, "messages"));
+    struct src_walk walk = src_walk_member(&rd->doc, root->val, "messages");
     const struct field_at arr = FIELD_MEMBER(root, "messages", list);
     yyjson_arr_foreach(list, i, n, v) {
         const struct field_at at = FIELD_ELEMENT(&arr, i, v);

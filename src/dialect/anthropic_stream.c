@@ -111,7 +111,7 @@ static enum err on_prefilled(struct stream_reader *r, yyjson_val *message, struc
     size_t i, n;
     if (!yyjson_arr_size(list))
         return ERR_OK;
-    struct src_walk walk = src_walk_array(json_get_src(r->doc, message, "content"));
+    struct src_walk walk = src_walk_member(r->doc, message, "content");
     yyjson_arr_foreach(list, i, n, v) {
         enum err e = begin_block(r, v, src_walk_next(&walk), -1, sink);
         if (!e)

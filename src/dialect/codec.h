@@ -72,6 +72,7 @@ struct src_walk {
     struct slice rest;
 };
 struct src_walk src_walk_array(struct slice array_src); // empty slice: gives SLICE_NONE each time
+struct src_walk src_walk_member(const struct json_doc *doc, yyjson_val *obj, const char *name);
 struct slice src_walk_next(struct src_walk *w);
 
 // --- splicing

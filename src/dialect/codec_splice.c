@@ -12,6 +12,10 @@ struct src_walk src_walk_array(struct slice array_src) {
     return (struct src_walk){slice_from(array_src, 1)};
 }
 
+struct src_walk src_walk_member(const struct json_doc *doc, yyjson_val *obj, const char *name) {
+    return src_walk_array(json_get_rest(doc, obj, name));
+}
+
 struct slice src_walk_next(struct src_walk *w) {
     if (!w->rest.n)
         return SLICE_NONE;

@@ -140,7 +140,7 @@ static enum err read_part(struct field_reader *rd, const struct field_at *at, st
 static enum err read_part_list(struct parts_out *out, const struct field_at *msg, yyjson_val *list) {
     yyjson_val *v;
     size_t i, n;
-    struct src_walk walk = src_walk_array(json_get_src(&out->rd->doc, msg->val, "content"));
+    struct src_walk walk = src_walk_member(&out->rd->doc, msg->val, "content");
     const struct field_at arr = FIELD_MEMBER(msg, "content", list);
     yyjson_arr_foreach(list, i, n, v) {
         const struct field_at at = FIELD_ELEMENT(&arr, i, v);
@@ -211,7 +211,7 @@ static enum err read_tool_calls(struct parts_out *out, const struct field_at *ms
     if (e || !list)
         return e;
     const struct field_at arr = FIELD_MEMBER(msg, "tool_calls", list);
-    struct src_walk walk = src_walk_array(json_get_src(&out->rd->doc, msg->val, "tool_calls"));
+    struct src_walk walk = src_walk_member(&out->rd->doc, msg->val, "tool_calls");
     yyjson_arr_foreach(list, i, n, v) {
         const struct field_at at = FIELD_ELEMENT(&arr, i, v);
         struct part **mine = out->tail;
@@ -328,7 +328,7 @@ enum err openai_read_messages(struct field_reader *rd, const struct field_at *ro
         return field_refuse(rd, root, "messages", ERR_BAD_FIELD,
                             yyjson_arr_size(list) ? "there are too many messages" : "at least one message is needed");
     struct message **tail = &r->messages;
-    struct src_walk walk = src_walk_array(json_get_src(&rd->doc, root->val, "messages"));
+    struct src_walk walk = src_walk_member(&rd->doc, root->val, "messages");
     const struct field_at arr = FIELD_MEMBER(root, "messages", list);
     yyjson_arr_foreach(list, i, n, v) {
         const struct field_at at = FIELD_ELEMENT(&arr, i, v);

@@ -273,7 +273,7 @@ static enum err read_tools(struct field_reader *rd, const struct field_at *root,
         return e;
     if (yyjson_arr_size(list) > LIMIT_TOOLS)
         return field_refuse(rd, root, name, ERR_BAD_FIELD, "there are too many tools");
-    struct src_walk walk = src_walk_array(json_get_src(&rd->doc, root->val, name));
+    struct src_walk walk = src_walk_member(&rd->doc, root->val, name);
     const struct field_at arr = FIELD_MEMBER(root, name, list);
     yyjson_arr_foreach(list, i, n, v) {
         const struct field_at at = FIELD_ELEMENT(&arr, i, v);

@@ -13,6 +13,7 @@
 #include "net/conn.h"
 #include "net/outgoing.h"
 
+#define HEAD_READ_BYTES ((size_t)16 << 10)      // a head and a small body; what is behind it is read in place
 #define BODY_READ_BYTES ((size_t)256 << 10)     // of a long body, read in place
 #define BODY_READ_LEAST_BYTES ((size_t)4 << 10) // less comes by the shared buffer
 #define CHUNK_OVERHEAD 16                       // bytes of framing a byte of a chunked body may cost; a sane chunk: 6
@@ -31,7 +32,7 @@ static void conn_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
     if (c->state == CONN_BODY && !c->msg.chunked && left >= BODY_READ_LEAST_BYTES && buf_reserve(&c->in, left))
         *buf = uv_buf_init(c->in.p + c->in.len, (unsigned)left);
     else
-        *buf = uv_buf_init(c->server->loop->read_buf, LOOP_READ_BYTES);
+        *buf = uv_buf_init(c->server->loop->read_buf, c->state == CONN_BODY ? LOOP_READ_BYTES : HEAD_READ_BYTES);
 }
 
 static void conn_deliver(struct conn *c);

@@ -5,6 +5,8 @@
 #include "ir/pipe.h"
 #include "net/sse.h"
 #include "switch/exchange.h"
+#include "switch/judge.h"
+#include "switch/tools.h"
 
 struct engine_wait;
 
@@ -16,6 +18,7 @@ struct attempt {
     struct arena arena;
     struct permit permit;
     struct wire_request wire;
+    struct emulation *emulation; // of tools; NULL: none is needed
     struct fetch *fetch;
     struct engine_wait *waiting; // for a model to load
     bool fresh;                  // second try on a new connection after a stale one
@@ -35,7 +38,9 @@ struct attempt {
     struct stream_reader *reader;
     struct stream_writer *writer;
     struct pipe pipe;
-    struct filter observe, collect, write;
+    struct tools_reader *unwrap; // the way back of the emulation
+    struct judge *judge;         // of a structured answer
+    struct filter rewrap, observe, guard, collect, write;
     struct buf out;  // for the client; held back until commit
     struct buf body; // a whole answer, or an error
     struct answer answer;

@@ -41,7 +41,7 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
         return "out of reach";
     if (t->caps_known && r->has_images && !t->vision)
         return "cannot read images";
-    if (t->caps_known && r->tools && !t->tools)
+    if (t->caps_known && r->tools && !t->tools && !target_emulates_tools(t))
         return "cannot call tools";
     if (r->has_remote_media && engine)
         return "would fetch a remote image by itself";

@@ -113,6 +113,7 @@ GRIDTIE = """listen: 127.0.0.1:{port}
 loops: 1
 log: {{level: warn}}
 engine: {{enabled: false}}
+discovery: off
 endpoints:
   - {{name: w, provider: openai, url: "http://127.0.0.1:{whole}/v1", zone: cloud, models: [m]}}
   - {{name: s, provider: openai, url: "http://127.0.0.1:{stream}/v1", zone: cloud, models: [stream]}}

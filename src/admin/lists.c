@@ -190,7 +190,7 @@ static void capabilities(struct json_writer *w, const struct target *t) {
     json_key(w, "capabilities");
     json_arr(w);
     json_put_cstr(w, "completion");
-    if (t->tools)
+    if (t->tools || target_emulates_tools(t))
         json_put_cstr(w, "tools");
     if (t->vision)
         json_put_cstr(w, "vision");

@@ -97,6 +97,9 @@ struct target {
     int64_t modified_s;
 };
 
+// Its model has no tools, but its answers can be bound by a schema (a llama-server): switch/tools.h makes up for it.
+bool target_emulates_tools(const struct target *t);
+
 struct snapshot {
     _Atomic unsigned refs;
     uint64_t id;

@@ -211,6 +211,11 @@ void snapshot_unref(struct snapshot *s) {
     mem_free(box);
 }
 
+bool target_emulates_tools(const struct target *t) {
+    bool binds = t->endpoint->engine || (t->endpoint->provider->quirks & QUIRK_LLAMA_STATUS);
+    return t->caps_known && !t->tools && binds;
+}
+
 const struct target *snapshot_target(const struct snapshot *s, struct slice full_name) {
     for (size_t i = 0; i < s->n_targets; i++)
         if (slice_is(full_name, s->targets[i].name))

@@ -7,6 +7,7 @@
 #include "ir/event.h"
 
 enum phase {
+    PHASE_REWRAP,  // an emulation's answer becomes what it stands for
     PHASE_OBSERVE, // look only: usage, commit, timings
     PHASE_RESTORE, // private values come back
     PHASE_GUARD,   // may end the stream (budget, schema)

@@ -5,6 +5,8 @@
 #include "ir/pipe.h"
 #include "net/sse.h"
 #include "switch/exchange.h"
+#include "switch/judge.h"
+#include "switch/tools.h"
 
 struct engine_wait;
 
@@ -16,6 +18,7 @@ struct attempt {
     struct arena arena;
     struct permit permit;
     struct wire_request wire;
+    struct emulation *emulation; // of tools; NULL: none is needed
     struct fetch *fetch;
     struct engine_wait *waiting;  // for a model to load
     struct attempt *next, **prev; // in worker->reserving; prev NULL: not there
@@ -37,10 +40,19 @@ struct attempt {
     struct stream_reader *reader;
     struct stream_writer *writer;
     struct pipe pipe;
+<<<<<<< HEAD
     struct filter observe, collect, write;
     struct buf out;        // for the client; held back until commit
     struct buf body;       // a whole answer, or an error
     struct answer *answer; // gathered for a client that did not ask for a stream
+=======
+    struct tools_reader *unwrap; // the way back of the emulation
+    struct judge *judge;         // of a structured answer
+    struct filter rewrap, observe, guard, collect, write;
+    struct buf out;  // for the client; held back until commit
+    struct buf body; // a whole answer, or an error
+    struct answer answer;
+>>>>>>> tools
     struct problem problem;
     struct usage usage;
     enum finish finish;

@@ -63,8 +63,29 @@ static int64_t attempt_reservation(const struct exchange *x, const struct target
     return usage_cost(&worst, &t->price);
 }
 
+static void notes_carry(struct exchange *x, const struct notes *from) {
+    for (const struct note *n = from->first; n; n = n->next)
+        notes_add(&x->arena, &x->notes, n->action, arena_copy(&x->arena, n->path), n->reason);
+}
+
+// The request as this target must get it.
+static enum err attempt_request(struct attempt *at, const struct request **ret, struct problem *p) {
+    struct exchange *x = at->x;
+    *ret = x->request;
+    if (!target_emulates_tools(at->t) || !tools_matter(x->request))
+        return ERR_OK;
+    enum err e = tools_rewrite(&at->arena, x->request, x->repeated, &at->emulation, p);
+    if (e)
+        return e;
+    if (!x->repeated) // else they are there already
+        notes_carry(x, &at->emulation->notes);
+    *ret = &at->emulation->sent;
+    return ERR_OK;
+}
+
 static bool attempt_write(struct attempt *at) {
     struct exchange *x = at->x;
+    const struct request *r;
     struct write_options o = {.model = at->t->model,
                               .quirks = at->t->endpoint->provider->quirks,
                               .max_tokens = -1,
@@ -72,9 +93,10 @@ static bool attempt_write(struct attempt *at) {
                               .want_usage = true,
                               .default_max_tokens = 4096};
     struct problem p = PROBLEM(ERR_OK);
-    enum err e = at->dialect->write_request(&at->arena, x->request, &o, &at->wire, &p);
-    for (struct note *n = at->wire.notes.first; n; n = n->next)
-        notes_add(&x->arena, &x->notes, n->action, arena_copy(&x->arena, n->path), n->reason);
+    enum err e = attempt_request(at, &r, &p);
+    if (!e)
+        e = at->dialect->write_request(&at->arena, r, &o, &at->wire, &p);
+    notes_carry(x, &at->wire.notes);
     if (e == ERR_OK)
         return true;
     if (!p.err)
@@ -346,9 +368,16 @@ void attempt_fail(struct attempt *at, const struct problem *given) {
     if (p.retry_after_ms < 0)
         p.retry_after_ms = at->retry_after_ms;
     attempt_end(at, p.err);
+<<<<<<< HEAD
     // A child that crashed under us is started again: once more is worth its wait, a request that kills it is not.
     if (died && !at->again && may_try(x) && attempt_begin(x, at->stage, true))
         return;
+=======
+    if (p.err == ERR_UP_SCHEMA && !x->repeated && !x->winner) { // a model may do better when asked again, once
+        x->repeated = true;
+        x->next_stage = at->stage;
+    }
+>>>>>>> tools
     if (may_go_on(x, &p) && stage_next(x))
         return;
     if (!x->problem.err)
@@ -419,6 +448,8 @@ static void attempt_refused(struct attempt *at) {
         p.err = dialect_err_of_status(at->status);
     p.status = at->status;
     at->detail = arena_copy(&at->x->arena, slice_first(p.message, 300));
+    if (at->emulation)
+        tools_blame(at->emulation, &at->x->arena, &p);
     if (err_row(p.err)->fault != FAULT_CLIENT && p.err != ERR_UP_RATE_LIMIT)
         p.message = SLICE_NONE; // internals stay here
     attempt_fail(at, &p);

@@ -9,6 +9,14 @@
 
 #define HELD_BYTES (1u << 20) // an upstream that says so much before its first text is broken
 
+static void note_error(struct attempt *at, const struct problem *p) {
+    at->errored = true;
+    at->problem = *p;
+    at->problem.message = arena_copy(&at->x->arena, p->message);
+    at->problem.param = SLICE_NONE;
+    at->problem.code = arena_copy(&at->x->arena, p->code);
+}
+
 static enum err event_observe(struct filter *f, const struct event *ev) {
     struct attempt *at = f->owner;
     switch (ev->kind) {
@@ -22,11 +30,7 @@ static enum err event_observe(struct filter *f, const struct event *ev) {
         at->ended = true;
         break;
     case EV_ERROR:
-        at->errored = true;
-        at->problem = *ev->problem;
-        at->problem.message = arena_copy(&at->x->arena, ev->problem->message);
-        at->problem.param = SLICE_NONE;
-        at->problem.code = arena_copy(&at->x->arena, ev->problem->code);
+        note_error(at, ev->problem);
         return ERR_OK; // attempt_fail tells the client, if it must know
     case EV_DELTA:
         at->output_bytes += (int64_t)ev->text.n;
@@ -41,6 +45,32 @@ static enum err event_observe(struct filter *f, const struct event *ev) {
     if (event_commits(ev))
         at->commits = true;
     return filter_pass(f, ev);
+}
+
+static enum err event_pass(void *ctx, const struct event *ev) {
+    return filter_pass(ctx, ev);
+}
+
+static enum err event_rewrap(struct filter *f, const struct event *ev) {
+    struct attempt *at = f->owner;
+    struct event_sink next = {event_pass, f};
+    return tools_reader_event(at->unwrap, ev, &next);
+}
+
+static enum err event_guard(struct filter *f, const struct event *ev) {
+    struct attempt *at = f->owner;
+    struct problem p;
+    if (at->errored)
+        return ERR_OK; // what follows an answer that broke its schema
+    enum err e = judge_event(at->judge, ev, &p);
+    if (e == ERR_UP_SCHEMA) {
+        note_error(at, &p);
+        return ERR_OK;
+    }
+    if (ev->kind == EV_END && judge_gave_up(at->judge))
+        notes_add(&at->x->arena, &at->x->notes, "approximated", SLICE("response_format"),
+                  "the answer was too much to hold against its schema");
+    return e ? e : filter_pass(f, ev);
 }
 
 static enum err event_collect(struct filter *f, const struct event *ev) {
@@ -68,6 +98,24 @@ static enum err relay_open_stream(struct attempt *at) {
     return at->reader ? ERR_OK : ERR_NO_MEMORY;
 }
 
+// What stands between the model's words and the client's: the way back of an emulation, the judge of a schema.
+static bool relay_check(struct attempt *at) {
+    struct exchange *x = at->x;
+    if (at->emulation && at->emulation->bound) {
+        at->unwrap = tools_reader_new(&at->arena, at->emulation, slice_str(x->id));
+        if (!at->unwrap)
+            return false;
+        filter_join(at, &at->rewrap, PHASE_REWRAP, event_rewrap);
+    }
+    if (judge_wanted(x->request)) {
+        at->judge = judge_new(&at->arena, x->request);
+        if (!at->judge)
+            return false;
+        filter_join(at, &at->guard, PHASE_GUARD, event_guard);
+    }
+    return true;
+}
+
 enum err relay_open(struct attempt *at, int status, struct slice content_type) {
     struct exchange *x = at->x;
     at->status = status;
@@ -80,6 +128,8 @@ enum err relay_open(struct attempt *at, int status, struct slice content_type) {
     bool json = slice_search(content_type, SLICE("application/json")) != SIZE_MAX;
     at->framed = x->request->stream && !(json && at->dialect->framing == FRAMING_SSE);
     at->verbatim = at->wire.verbatim && at->framed == x->request->stream;
+    if (!relay_check(at))
+        return ERR_NO_MEMORY;
     filter_join(at, &at->observe, PHASE_OBSERVE, event_observe);
     if (!x->request->stream) {
         at->answer = answer_new(&at->arena);

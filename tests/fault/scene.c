@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 const char scene_yaml[] =
+    "discovery: off\n"
     "engine:\n"
     "  {binary: $SELF, wait: 10s, keep_alive: 1h, parallel: 4, models: [\n"
     "    {name: warm, file: w.gguf, args: [\"--fake\", ok]}, {name: cold, file: w.gguf, args: [\"--fake\", slow]}]}\n"

@@ -17,7 +17,7 @@
 #define TRIES 5
 #define FAILURES_FORGOTTEN_US 61000000 // five crashes within a minute are told as such: each of ours shall be the first
 
-static const char other_yaml[] = "engine: {enabled: false}\n";
+static const char other_yaml[] = "discovery: off\nengine: {enabled: false}\n";
 
 // ---- what is done to it
 

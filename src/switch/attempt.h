@@ -10,6 +10,8 @@
 
 struct engine_wait;
 
+enum again { AGAIN_NOT, AGAIN_ENGINE_DIED, AGAIN_SCHEMA_BROKEN };
+
 struct attempt {
     struct exchange *x;
     unsigned index, stage;
@@ -23,7 +25,7 @@ struct attempt {
     struct engine_wait *waiting;  // for a model to load
     struct attempt *next, **prev; // in worker->reserving; prev NULL: not there
     bool fresh;                   // second try on a new connection after a stale one
-    bool again;                   // the engine died under the attempt before this one
+    enum again again;             // why its stage is tried a second time
     bool alive;
     bool counted; // in target_live.in_flight
 
@@ -40,19 +42,12 @@ struct attempt {
     struct stream_reader *reader;
     struct stream_writer *writer;
     struct pipe pipe;
-<<<<<<< HEAD
-    struct filter observe, collect, write;
-    struct buf out;        // for the client; held back until commit
-    struct buf body;       // a whole answer, or an error
-    struct answer *answer; // gathered for a client that did not ask for a stream
-=======
     struct tools_reader *unwrap; // the way back of the emulation
     struct judge *judge;         // of a structured answer
     struct filter rewrap, observe, guard, collect, write;
-    struct buf out;  // for the client; held back until commit
-    struct buf body; // a whole answer, or an error
-    struct answer answer;
->>>>>>> tools
+    struct buf out;        // for the client; held back until commit
+    struct buf body;       // a whole answer, or an error
+    struct answer *answer; // gathered for a client that did not ask for a stream
     struct problem problem;
     struct usage usage;
     enum finish finish;

@@ -43,13 +43,8 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
         return "out of reach";
     if (t->caps_known && r->has_images && !t->vision)
         return "cannot read images";
-<<<<<<< HEAD
-    if (t->caps_known && r->tools && !t->tools)
-        return cannot_call_tools;
-=======
     if (t->caps_known && r->tools && !t->tools && !target_emulates_tools(t))
-        return "cannot call tools";
->>>>>>> tools
+        return cannot_call_tools;
     if (r->has_remote_media && engine)
         return "would fetch a remote image by itself";
     if (t->context > 0 && x->estimated_tokens / 4 > t->context)

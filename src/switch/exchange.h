@@ -76,7 +76,6 @@ struct exchange {
     unsigned n_attempts;
     unsigned next_stage;
     struct attempt *winner; // committed
-    bool repeated;          // an answer broke its schema, and that stage was run again
     struct timer timer;
     bool timer_live;
     bool head_sent;         // the client's status is out (an answer, or a keep-alive while a model loads)

@@ -74,10 +74,10 @@ static enum err attempt_request(struct attempt *at, const struct request **ret, 
     *ret = x->request;
     if (!target_emulates_tools(at->t) || !tools_matter(x->request))
         return ERR_OK;
-    enum err e = tools_rewrite(&at->arena, x->request, x->repeated, &at->emulation, p);
+    enum err e = tools_rewrite(&at->arena, x->request, at->again == AGAIN_SCHEMA_BROKEN, &at->emulation, p);
     if (e)
         return e;
-    if (!x->repeated) // else they are there already
+    if (!at->again) // else they are there already
         notes_carry(x, &at->emulation->notes);
     *ret = &at->emulation->sent;
     return ERR_OK;
@@ -278,7 +278,7 @@ static void attempt_count(struct attempt *at) {
 }
 
 // False: it was not started (the exchange fails with its last problem).
-static bool attempt_begin(struct exchange *x, unsigned stage, bool again) {
+static bool attempt_begin(struct exchange *x, unsigned stage, enum again again) {
     struct attempt *at = attempt_new(x, stage);
     if (!at) {
         x->problem = PROBLEM(ERR_NO_MEMORY);
@@ -298,7 +298,7 @@ static bool attempt_begin(struct exchange *x, unsigned stage, bool again) {
 static bool stage_next(struct exchange *x) {
     if (x->next_stage >= x->plan.n_stages || x->n_attempts >= LIMIT_ATTEMPTS)
         return false;
-    return attempt_begin(x, x->next_stage++, false);
+    return attempt_begin(x, x->next_stage++, AGAIN_NOT);
 }
 
 // ---- the end of an attempt
@@ -368,16 +368,11 @@ void attempt_fail(struct attempt *at, const struct problem *given) {
     if (p.retry_after_ms < 0)
         p.retry_after_ms = at->retry_after_ms;
     attempt_end(at, p.err);
-<<<<<<< HEAD
-    // A child that crashed under us is started again: once more is worth its wait, a request that kills it is not.
-    if (died && !at->again && may_try(x) && attempt_begin(x, at->stage, true))
+    // Once more is worth it where the engine crashed under us or a model spoke out of its schema; a request that kills the
+    // engine, or is beyond the model, is not.
+    enum again why = died ? AGAIN_ENGINE_DIED : p.err == ERR_UP_SCHEMA ? AGAIN_SCHEMA_BROKEN : AGAIN_NOT;
+    if (why && !at->again && may_try(x) && attempt_begin(x, at->stage, why))
         return;
-=======
-    if (p.err == ERR_UP_SCHEMA && !x->repeated && !x->winner) { // a model may do better when asked again, once
-        x->repeated = true;
-        x->next_stage = at->stage;
-    }
->>>>>>> tools
     if (may_go_on(x, &p) && stage_next(x))
         return;
     if (!x->problem.err)

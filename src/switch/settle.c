@@ -23,14 +23,10 @@ static void usage_estimate(struct attempt *at) {
 static void attempt_to_record(struct exchange *x, const struct attempt *at, struct attempt_record *r) {
     const struct stage *s = &x->plan.stages[at->stage];
     const struct candidate *c = &x->plan.candidates[s->candidate];
-<<<<<<< HEAD
-    struct slice again = at->again ? SLICE(", again since the engine had died") : SLICE_NONE;
+    struct slice again = at->again == AGAIN_ENGINE_DIED     ? SLICE(", again since the engine had died")
+                         : at->again == AGAIN_SCHEMA_BROKEN ? SLICE(", again as the answer broke its schema")
+                                                            : SLICE_NONE;
     struct slice reason = ARENA_JOIN(&x->arena, s->reason, again, SLICE(" ("), c->via, SLICE(")"));
-=======
-    bool again = at->index > 0 && x->attempts[at->index - 1]->stage == at->stage;
-    struct slice why = again ? SLICE("again, as the answer broke its schema") : s->reason;
-    char *reason = arena_printf((struct arena *)(uintptr_t)&x->arena, "%.*s (%.*s)", SLICE_FMT(why), SLICE_FMT(c->via));
->>>>>>> tools
     *r = (struct attempt_record){.target = slice_str(at->t->name),
                                  .endpoint = slice_str(at->t->endpoint->name),
                                  .model = at->t->model,

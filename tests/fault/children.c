@@ -92,7 +92,7 @@ static void fake_main(int argc, char **argv) {
     fake_start_ms = clock_mono_ms();
     fake_ready_ms = strcmp(mode, "never") == 0 ? UINT64_MAX : strcmp(mode, "slow") == 0 ? SLOW_MS : 0;
     order_init(&fake_sim.defaults);
-    fake_sim.models = arg_of(argc, argv, "--alias");
+    (void)snprintf(fake_sim.models, sizeof fake_sim.models, "%s", arg_of(argc, argv, "--alias"));
     book_init(&fake_sim.book, -1, 0, 0);
     int fd = fake_listen(arg_of(argc, argv, "--host"));
     if (strcmp(mode, "die") == 0)

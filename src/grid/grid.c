@@ -10,6 +10,8 @@
 #include "grid/endpoint.h"
 #include "grid/inner.h"
 
+#define AGAIN_MS 200
+
 // ---- snapshots
 
 struct snapshot *grid_snapshot(struct grid *g) {
@@ -174,11 +176,21 @@ static enum err grid_rebuild(struct grid *g) {
     return e;
 }
 
-static void on_found(void *ctx) {
-    struct grid *g = ctx;
+// What it shows is taken already: a snapshot that found no memory is tried again until it does.
+static void grid_show(struct grid *g) {
     enum err e = g->closing ? ERR_OK : grid_rebuild(g);
-    if (e != ERR_OK)
-        LOG(LOG_ERROR, "snapshot_failed", LOG_S("err", err_name(e)));
+    if (e == ERR_OK)
+        return;
+    LOG(LOG_ERROR, "snapshot_failed", LOG_S("err", err_name(e)));
+    timer_start(&g->again, AGAIN_MS);
+}
+
+static void show_again(struct timer *t) {
+    grid_show(t->arg);
+}
+
+static void on_found(void *ctx) {
+    grid_show(ctx);
 }
 
 // ---- endpoints from config
@@ -269,6 +281,7 @@ static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem
     if (e == ERR_OK)
         e = engine_configure(g->engine, c, models, problem);
     if (e != ERR_OK) {
+        models_free(models);
         places_done(&places);
         mem_free(probes);
         return e;
@@ -277,7 +290,10 @@ static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem
     g->config = config_ref(c);
     config_unref(old);
     places_adopt(g, &places, probes);
-    return grid_rebuild(g);
+    if (!g->current)
+        return grid_rebuild(g);
+    grid_show(g);
+    return ERR_OK;
 }
 
 enum err grid_reload(struct grid *g, struct config *c, struct buf *problem) {
@@ -335,6 +351,8 @@ void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx) {
             probe_drop(g, g->probes[i]);
         g->probes[i] = NULL;
     }
+    g->open++;
+    timer_close(&g->again, part_closed);
     engine_close(g->engine, engine_closed, g);
 }
 
@@ -370,6 +388,7 @@ enum err grid_new(struct loop *main, struct config *c, const char *data_dir, con
         grid_free(g);
         return e;
     }
+    timer_init(&g->again, main, show_again, g);
     e = grid_adopt(g, c, problem);
     if (e == ERR_OK)
         *ret = g;

@@ -21,6 +21,7 @@ struct grid {
     size_t n_endpoints;
     struct probe **probes; // as endpoints; NULL: config lists the models
     uint64_t next_id;      // of snapshots
+    struct timer again;    // a snapshot that found no memory
     pthread_mutex_t lock;  // of `current`
     struct snapshot *current;
     _Atomic int letters; // on their way to the main thread

@@ -209,19 +209,15 @@ void engine_take_suspicion(struct engine *e, const struct target_live *live) {
 
 // ---- config
 
-static enum err slots_add(struct engine *e, struct buf *problem) {
-    for (size_t i = 0; i < e->models->n; i++) {
-        const struct model *m = &e->models->v[i];
-        struct slot *s = slot_named(e, m->name);
-        if (s) {
-            s->model = m;
-            continue;
-        }
-        enum err err = slot_new(e, m, &s, problem);
+// A slot for each model that has none; it belongs to no model yet, so that it goes again if the config is refused.
+static enum err slots_add(struct engine *e, const struct models *models, struct buf *problem) {
+    for (size_t i = 0; i < models->n; i++) {
+        struct slot *s = slot_named(e, models->v[i].name);
+        enum err err = s ? ERR_OK : slot_new(e, models->v[i].name, &s, problem);
         if (err != ERR_OK)
             return err;
         struct slot **at = &e->slots;
-        while (*at)
+        while (*at && *at != s)
             at = &(*at)->next;
         *at = s;
     }
@@ -231,12 +227,13 @@ static enum err slots_add(struct engine *e, struct buf *problem) {
 enum err engine_configure(struct engine *e, struct config *c, struct models *m, struct buf *problem) {
     struct config *old_config = e->config;
     struct models *old_models = e->models;
+    enum err err = slots_add(e, m, problem);
+    if (err != ERR_OK)
+        return err;
     e->config = config_ref(c);
     e->models = m;
-    for (struct slot *s = e->slots; s; s = s->next)
-        s->model = NULL;
-    enum err err = slots_add(e, problem);
     for (struct slot *s = e->slots; s; s = s->next) {
+        s->model = model_named(m, s->name);
         if (!s->model)
             slot_refuse(s, ERR_ENGINE, "the model is not in the store any more");
         if (s->child && (!s->model || slot_recipe_changed(s)))
@@ -244,7 +241,7 @@ enum err engine_configure(struct engine *e, struct config *c, struct models *m, 
     }
     config_unref(old_config);
     models_free(old_models);
-    return err;
+    return ERR_OK;
 }
 
 enum err engine_new(struct loop *l, struct client *client, struct lives *lives, const char *data_dir,

@@ -23,7 +23,8 @@ struct want {
 // Directories are copied; client and lives borrowed. Nothing is started.
 MUST_CHECK enum err engine_new(struct loop *l, struct client *client, struct lives *lives, const char *data_dir,
                                const char *runtime_dir, struct engine **ret);
-// Takes a reference of c, is given m. Children of models that stay are kept; what changed restarts when it is idle.
+// Takes a reference of c, is given m. Children of models that stay are kept; what changed restarts when it is idle. On an
+// error nothing has changed, and m stays with the caller.
 MUST_CHECK enum err engine_configure(struct engine *e, struct config *c, struct models *m, struct buf *problem);
 const struct models *engine_models(const struct engine *e); // borrowed until the next configure
 // The model's socket, borrowed until the model goes; NULL: no such model.

@@ -10,6 +10,8 @@
 #include "grid/endpoint.h"
 #include "grid/inner.h"
 
+#define AGAIN_MS 200
+
 // ---- snapshots
 
 struct snapshot *grid_snapshot(struct grid *g) {
@@ -174,6 +176,19 @@ static enum err grid_rebuild(struct grid *g) {
     return e;
 }
 
+// What it shows is taken already: a snapshot that found no memory is tried again until it does.
+static void grid_show(struct grid *g) {
+    enum err e = g->closing ? ERR_OK : grid_rebuild(g);
+    if (e == ERR_OK)
+        return;
+    LOG(LOG_ERROR, "snapshot_failed", LOG_S("err", err_name(e)));
+    timer_start(&g->again, AGAIN_MS);
+}
+
+static void show_again(struct timer *t) {
+    grid_show(t->arg);
+}
+
 // ---- endpoints
 
 static void part_closed(void *ctx);
@@ -238,13 +253,12 @@ static void grid_replace(struct grid *g) {
     struct probe **probes = e == ERR_OK ? mem_zalloc((places.n + 1) * sizeof *probes) : NULL;
     if (probes) {
         places_adopt(g, &places, probes);
-        e = grid_rebuild(g);
-    } else if (e == ERR_OK) {
-        places_done(&places);
-        e = ERR_NO_MEMORY;
+        grid_show(g);
+    } else {
+        if (e == ERR_OK)
+            places_done(&places);
+        LOG(LOG_ERROR, "places_failed", LOG_S("err", err_name(e ? e : ERR_NO_MEMORY)));
     }
-    if (e != ERR_OK)
-        LOG(LOG_ERROR, "snapshot_failed", LOG_S("err", err_name(e)));
     buf_done(&problem);
 }
 
@@ -277,13 +291,10 @@ static bool finds_drop_lost(struct grid *g) {
 
 static void on_found(void *ctx) {
     struct grid *g = ctx;
-    if (finds_drop_lost(g)) {
+    if (finds_drop_lost(g))
         grid_replace(g);
-        return;
-    }
-    enum err e = grid_rebuild(g);
-    if (e != ERR_OK)
-        LOG(LOG_ERROR, "snapshot_failed", LOG_S("err", err_name(e)));
+    else
+        grid_show(g);
 }
 
 static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem) {
@@ -304,6 +315,7 @@ static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem
     if (e == ERR_OK)
         e = engine_configure(g->engine, c, models, problem);
     if (e != ERR_OK) {
+        models_free(models);
         memcpy(g->finds, before, sizeof before);
         g->n_finds = n_before;
         places_done(&places);
@@ -315,7 +327,10 @@ static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem
     config_unref(old);
     places_adopt(g, &places, probes);
     scan_set(g->scan, ports, n_ports);
-    return grid_rebuild(g);
+    if (!g->current)
+        return grid_rebuild(g);
+    grid_show(g);
+    return ERR_OK;
 }
 
 enum err grid_reload(struct grid *g, struct config *c, struct buf *problem) {
@@ -373,6 +388,8 @@ void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx) {
     }
     g->open++;
     scan_close(g->scan, part_closed, g);
+    g->open++;
+    timer_close(&g->again, part_closed);
     engine_close(g->engine, engine_closed, g);
 }
 
@@ -413,6 +430,7 @@ enum err grid_new(struct loop *main, struct config *c, const char *data_dir, con
         grid_free(g);
         return e;
     }
+    timer_init(&g->again, main, show_again, g);
     e = grid_adopt(g, c, problem);
     if (e == ERR_OK)
         *ret = g;

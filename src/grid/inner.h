@@ -24,6 +24,7 @@ struct grid {
     struct scan_find finds[LIMIT_SCAN_PORTS];
     size_t n_finds;
     uint64_t next_id;     // of snapshots
+    struct timer again;   // a snapshot that found no memory
     pthread_mutex_t lock; // of `current`
     struct snapshot *current;
     _Atomic int letters; // on their way to the main thread

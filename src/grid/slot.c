@@ -435,15 +435,14 @@ static enum err socket_name(struct slot *s, struct buf *problem) {
     return s->socket_path ? ERR_OK : ERR_NO_MEMORY;
 }
 
-enum err slot_new(struct engine *e, const struct model *m, struct slot **ret, struct buf *problem) {
+enum err slot_new(struct engine *e, const char *name, struct slot **ret, struct buf *problem) {
     char full[LIMIT_MODEL_NAME_BYTES + 16];
-    snprintf(full, sizeof full, "local/%s", m->name);
+    snprintf(full, sizeof full, "local/%s", name);
     struct slot *s = mem_zalloc(sizeof *s);
     if (!s)
         return ERR_NO_MEMORY;
     s->e = e;
-    s->model = m;
-    s->name = mem_strdup(m->name);
+    s->name = mem_strdup(name);
     s->live = lives_target(e->lives, full);
     enum err err = s->name && s->live ? socket_name(s, problem) : ERR_NO_MEMORY;
     if (err != ERR_OK) {

@@ -57,7 +57,7 @@ struct engine {
     void *ctx;
 };
 
-MUST_CHECK enum err slot_new(struct engine *e, const struct model *m, struct slot **ret, struct buf *problem);
+MUST_CHECK enum err slot_new(struct engine *e, const char *name, struct slot **ret, struct buf *problem);
 void slot_close(struct slot *s); // nothing runs any more; takes itself out of `open`
 void slot_take(struct slot *s, struct want *w);
 void slot_refuse(struct slot *s, enum err e, const char *detail); // all waiters

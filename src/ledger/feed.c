@@ -310,6 +310,7 @@ struct gathering {
     const char *outcome;
     struct settlement s;
     struct attempt_record attempts[LIMIT_ATTEMPTS * 2];
+    bool no_memory;
 };
 
 static enum zone zone_of(struct slice name) {
@@ -322,10 +323,14 @@ static bool gather_line(void *ctx, struct slice borrowed) {
     struct json_doc d;
     struct json_error why;
     struct slice line = arena_copy(&g->arena, borrowed);
-    if (!line.p || g->s.n_attempts == sizeof g->attempts / sizeof g->attempts[0])
+    enum err e = line.p ? ERR_OK : ERR_NO_MEMORY;
+    if (g->s.n_attempts == sizeof g->attempts / sizeof g->attempts[0])
         return false;
-    if (json_read(&g->arena, line, &d, &why) != ERR_OK)
-        return true;
+    if (!e)
+        e = json_read(&g->arena, line, &d, &why);
+    g->no_memory = e == ERR_NO_MEMORY;
+    if (e)
+        return !g->no_memory;
     yyjson_val *root = yyjson_doc_get_root(d.doc);
     int64_t wall_us = json_get_int(root, "wall_us", 0), reserved = json_get_int(root, "reserved", -1);
     if (g->s.n_attempts == 0) {
@@ -368,12 +373,16 @@ enum err feed_open_record(struct feed *f, struct slice exchange, const char *out
                               .attempts = g.attempts};
     enum err e = store_each_open(f->store, exchange, gather_line, &g);
     struct buf line = BUF_INIT(LIMIT_JOURNAL_LINE_BYTES);
+    if (!e && g.no_memory)
+        e = ERR_NO_MEMORY;
     if (!e && g.s.n_attempts == 0)
         e = ERR_NOT_FOUND;
     if (!e && !line_write_settlement(&line, &g.s, outcome))
         e = ERR_NO_MEMORY;
     if (!e)
         buf_append(ret, buf_slice(&line));
+    if (!e && ret->failed)
+        e = ERR_NO_MEMORY;
     buf_done(&line);
     arena_done(&g.arena);
     return e;

@@ -74,10 +74,10 @@ void journal_segment_path(struct buf *out, const char *folder, unsigned index, u
 }
 
 static int segment_create(const struct journal *j, uint64_t seq) {
-    struct buf path = BUF_INIT(8192);
+    char text[8192];
+    struct buf path = BUF_FIXED(text);
     journal_segment_path(&path, j->folder, j->index, seq);
     int fd = open(buf_cstr(&path), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-    buf_done(&path);
     return fd;
 }
 

@@ -27,6 +27,7 @@
 // Segment numbers never repeat, also over restarts: a run owns a million of them.
 #define SEGMENTS_PER_RUN 1000000u
 #define EXPIRE_EVERY_MS 1000
+#define PATH_BYTES 8192 // on the stack: a path without memory would be another path
 #define EXPIRE_ROWS 500
 
 struct reader { // of one journal
@@ -70,10 +71,10 @@ static const char *segment_name(struct buf *path) {
 static bool reader_open(struct ledger *l, struct reader *r, unsigned index) {
     if (r->fd >= 0)
         return true;
-    struct buf path = BUF_INIT(8192);
+    char path_text[PATH_BYTES];
+    struct buf path = BUF_FIXED(path_text);
     journal_segment_path(&path, l->folder, index, r->seq);
     r->fd = open(buf_cstr(&path), O_RDONLY | O_CLOEXEC);
-    buf_done(&path);
     return r->fd >= 0;
 }
 
@@ -101,10 +102,10 @@ static enum err reader_feed(struct ledger *l, struct reader *r, unsigned index) 
     r->complete = last && end;
     if (r->next == r->offset)
         return ERR_OK;
-    struct buf path = BUF_INIT(8192);
+    char path_text[PATH_BYTES];
+    struct buf path = BUF_FIXED(path_text);
     journal_segment_path(&path, l->folder, index, r->seq);
     e = store_set_offset(l->store, segment_name(&path), r->next);
-    buf_done(&path);
     return e;
 }
 
@@ -118,10 +119,10 @@ static void segment_retire(struct ledger *l, const char *path, const char *name)
 }
 
 static void reader_advance(struct ledger *l, struct reader *r, unsigned index) {
-    struct buf path = BUF_INIT(8192);
+    char path_text[PATH_BYTES];
+    struct buf path = BUF_FIXED(path_text);
     journal_segment_path(&path, l->folder, index, r->seq);
     segment_retire(l, buf_cstr(&path), segment_name(&path));
-    buf_done(&path);
     (void)close(r->fd);
     // r->j is read by other threads and stays as it is.
     r->seq++;
@@ -301,15 +302,15 @@ static bool is_segment(const char *name) {
 static enum err each_segment(struct ledger *l, enum err (*fn)(struct ledger *l, const char *path, const char *name),
                              size_t *n) {
     DIR *d = opendir(l->folder);
-    struct buf path = BUF_INIT(8192);
+    char path_text[PATH_BYTES];
+    struct buf path = BUF_FIXED(path_text);
     enum err e = d ? ERR_OK : ERR_DISK;
     for (struct dirent *entry; !e && (entry = readdir(d));) {
-        if (!is_segment(entry->d_name) || !path_of(&path, l->folder, entry->d_name))
+        if (!is_segment(entry->d_name))
             continue;
-        e = fn(l, buf_cstr(&path), entry->d_name);
+        e = path_of(&path, l->folder, entry->d_name) ? fn(l, buf_cstr(&path), entry->d_name) : ERR_DISK;
         ++*n;
     }
-    buf_done(&path);
     if (d)
         (void)closedir(d);
     return e;
@@ -323,7 +324,8 @@ static enum err segment_delete(struct ledger *l, const char *path, const char *n
 
 // What no line settles now never will be: its process is gone.
 static enum err recover_one_open(struct ledger *l, int64_t *n) {
-    struct buf id = BUF_INIT(4096), record = BUF_INIT(LIMIT_JOURNAL_LINE_BYTES);
+    char id_text[4096];
+    struct buf id = BUF_FIXED(id_text), record = BUF_INIT(LIMIT_JOURNAL_LINE_BYTES);
     enum err e = store_some_open(l->store, &id);
     if (!e)
         e = feed_open_record(l->feed, buf_slice(&id), "unknown", &record);
@@ -333,7 +335,6 @@ static enum err recover_one_open(struct ledger *l, int64_t *n) {
     if (!e)
         e = store_delete_open(l->store, buf_slice(&id));
     *n += !e;
-    buf_done(&id);
     buf_done(&record);
     return e;
 }
@@ -373,7 +374,8 @@ static enum err recover(struct ledger *l, struct buf *problem) {
 // ---- open and close
 
 static enum err directory_take(struct ledger *l, struct buf *problem) {
-    struct buf path = BUF_INIT(8192);
+    char path_text[PATH_BYTES];
+    struct buf path = BUF_FIXED(path_text);
     enum err e = fs_mkdirs(l->folder, 0700);
     if (e) {
         buf_printf(problem, "%s can't be made: %s", l->folder, strerror(errno));
@@ -390,17 +392,16 @@ static enum err directory_take(struct ledger *l, struct buf *problem) {
                    l->dir);
         e = ERR_DISK;
     }
-    buf_done(&path);
     return e;
 }
 
 static enum err store_take(struct ledger *l, struct buf *problem) {
-    struct buf path = BUF_INIT(8192);
+    char path_text[PATH_BYTES];
+    struct buf path = BUF_FIXED(path_text);
     mode_t before = umask(077); // the database and its log are nobody else's
     (void)path_of(&path, l->dir, "ledger.db");
     enum err e = store_open(buf_cstr(&path), &l->store, problem);
     (void)umask(before);
-    buf_done(&path);
     return e ? e : feed_new(l->store, &l->feed);
 }
 
@@ -482,11 +483,11 @@ static void reader_close(struct ledger *l, unsigned index) {
     if (!r->j)
         return;
     bool fed = l->threaded && r->fd >= 0 && journal_seq(r->j) == r->seq && reader_size(r) == r->offset;
-    struct buf path = BUF_INIT(8192);
+    char path_text[PATH_BYTES];
+    struct buf path = BUF_FIXED(path_text);
     journal_segment_path(&path, l->folder, index, r->seq);
     if (fed)
         segment_retire(l, buf_cstr(&path), segment_name(&path));
-    buf_done(&path);
     journal_close(r->j);
     if (r->fd >= 0)
         (void)close(r->fd);

@@ -70,10 +70,10 @@ static void copy_err(struct json_writer *w, yyjson_val *from) {
 }
 
 static void put_time(struct json_writer *w, int64_t wall_us) {
-    struct buf text = BUF_INIT(64);
+    char digits[64];
+    struct buf text = BUF_FIXED(digits);
     clock_append_rfc3339(&text, wall_us);
     json_kv_str(w, "time", buf_slice(&text));
-    buf_done(&text);
 }
 
 // ---- an exchange
@@ -250,12 +250,18 @@ static enum err record_write(struct json_writer *w, struct slice record,
     return e;
 }
 
+// A store that can't take more still answers for what it has; a question that there is no memory for does not.
+static enum err lock_fed(struct ledger *l) {
+    enum err e = ledger_lock_fed(l);
+    return e == ERR_NO_MEMORY ? e : ERR_OK;
+}
+
 enum err ledger_why(struct ledger *l, struct slice id, struct buf *json) {
     struct buf record = BUF_INIT(LIMIT_JOURNAL_LINE_BYTES * 2);
     struct json_writer w = JSON_WRITER(json);
-    // A store that can't take more still answers for what it has.
-    (void)!ledger_lock_fed(l);
-    enum err e = store_record(ledger_store(l), id, &record);
+    enum err e = lock_fed(l);
+    if (!e)
+        e = store_record(ledger_store(l), id, &record);
     if (e == ERR_NOT_FOUND)
         e = feed_open_record(ledger_feed(l), id, "open", &record);
     ledger_unlock(l);
@@ -265,10 +271,15 @@ enum err ledger_why(struct ledger *l, struct slice id, struct buf *json) {
     return !e && json->failed ? ERR_NO_MEMORY : e;
 }
 
+struct log_rows {
+    struct json_writer *w;
+    bool no_memory;
+};
+
 static bool log_row(void *ctx, struct slice record) {
-    struct json_writer *w = ctx;
-    (void)!record_write(w, record, write_log_row);
-    return !w->out->failed;
+    struct log_rows *rows = ctx;
+    rows->no_memory = record_write(rows->w, record, write_log_row) == ERR_NO_MEMORY || rows->w->out->failed;
+    return !rows->no_memory;
 }
 
 enum err ledger_log(struct ledger *l, const struct log_filter *f, struct buf *json) {
@@ -276,12 +287,14 @@ enum err ledger_log(struct ledger *l, const struct log_filter *f, struct buf *js
     json_obj(&w);
     json_key(&w, "exchanges");
     json_arr(&w);
-    (void)!ledger_lock_fed(l);
-    enum err e = store_each_log(ledger_store(l), f, log_row, &w);
+    struct log_rows rows = {&w, false};
+    enum err e = lock_fed(l);
+    if (!e)
+        e = store_each_log(ledger_store(l), f, log_row, &rows);
     ledger_unlock(l);
     json_arr_end(&w);
     json_obj_end(&w);
-    return !e && json->failed ? ERR_NO_MEMORY : e;
+    return !e && (json->failed || rows.no_memory) ? ERR_NO_MEMORY : e;
 }
 
 static void write_totals(struct json_writer *w, const struct store_totals *t) {
@@ -303,8 +316,9 @@ enum err ledger_totals(struct ledger *l, struct buf *json) {
     struct json_writer w = JSON_WRITER(json);
     struct store_totals t = {0};
     int64_t garbage = 0, torn = 0;
-    (void)!ledger_lock_fed(l);
-    enum err e = store_totals(ledger_store(l), &t);
+    enum err e = lock_fed(l);
+    if (!e)
+        e = store_totals(ledger_store(l), &t);
     // Counters that can't be read now are shown as 0; the sums are what matters.
     (void)!store_count(ledger_store(l), "garbage_lines", 0, &garbage);
     (void)!store_count(ledger_store(l), "torn_lines", 0, &torn);

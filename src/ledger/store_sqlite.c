@@ -145,33 +145,35 @@ static enum err say_damaged(struct buf *problem, const char *path, struct slice 
 }
 
 static enum err check_whole(struct store *s, const char *path, struct buf *problem) {
-    struct buf answer = BUF_INIT(4096);
+    char text[4096];
+    struct buf answer = BUF_FIXED(text);
     enum err e = one_value(s->db, "PRAGMA quick_check(1)", &answer);
     if (e)
         e = say_damaged(problem, path, slice_str(sqlite3_errmsg(s->db)));
     else if (!slice_is(buf_slice(&answer), "ok"))
         e = say_damaged(problem, path, buf_slice(&answer));
-    buf_done(&answer);
     return e;
 }
 
 static enum err migrate_one(struct store *s, int64_t version) {
-    struct buf text = BUF_INIT(16384);
+    char script[16384];
+    struct buf text = BUF_FIXED(script);
     buf_printf(&text, "BEGIN IMMEDIATE;%s;INSERT INTO migrations VALUES(%lld, %lld);PRAGMA user_version = %lld;COMMIT;",
                migrations[version], (long long)version + 1, (long long)clock_wall_us(), (long long)version + 1);
+    if (text.failed)
+        return ERR_LIMIT;
     int rc = sqlite3_exec(s->db, buf_cstr(&text), NULL, NULL, NULL);
-    buf_done(&text);
     if (rc != SQLITE_OK)
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     return err_of(rc);
 }
 
 static enum err migrate(struct store *s, const char *path, struct buf *problem) {
-    struct buf text = BUF_INIT(64);
+    char digits[64];
+    struct buf text = BUF_FIXED(digits);
     uint64_t version = 0;
     enum err e = one_value(s->db, "PRAGMA user_version", &text);
     bool number = slice_u64(buf_slice(&text), &version);
-    buf_done(&text);
     if (e || !number)
         return say(problem, path, "can't be read", s->db);
     if (version > (uint64_t)N_MIGRATIONS) {
@@ -407,6 +409,8 @@ static enum err first_text(struct store *s, enum sql what, struct buf *ret) {
     if (rc == SQLITE_ROW)
         buf_append(ret, column_slice(s->sql[what], 0));
     (void)sqlite3_reset(s->sql[what]);
+    if (ret->failed)
+        return ERR_NO_MEMORY;
     return rc == SQLITE_DONE ? ERR_NOT_FOUND : err_of(rc);
 }
 

@@ -4,6 +4,8 @@
 // engine.models[].args: --fake MODE.
 //   ok      /health at once; anything else is answered by the scripted provider, orders in the prompt and all
 //   slow    /health says 503 for the first 200 ms
+//   NUMBER  or for so many
+//   poison  ends, without a word, with the first request
 //   never   /health says 503
 //   crash   ends at once with a line about odd weights
 //   deaf    ignores SIGTERM
@@ -40,6 +42,7 @@ const char *self_path(void) {
 static struct sim fake_sim;
 static uint64_t fake_start_ms;
 static uint64_t fake_ready_ms; // after its start
+static bool fake_is_poisoned;
 
 static const char *arg_of(int argc, char **argv, const char *flag) {
     for (int i = 1; i + 1 < argc; i++)
@@ -72,6 +75,8 @@ static void *fake_connection(void *arg) {
     char first[11] = "";
     bool health = recv(fd, first, sizeof first, MSG_PEEK | MSG_WAITALL) == (ssize_t)sizeof first &&
                   memcmp(first, "GET /health", sizeof first) == 0;
+    if (!health && fake_is_poisoned)
+        _exit(7);
     if (health)
         fake_health(fd);
     else
@@ -90,7 +95,10 @@ static void fake_main(int argc, char **argv) {
     if (strcmp(mode, "deaf") == 0)
         (void)signal(SIGTERM, SIG_IGN);
     fake_start_ms = clock_mono_ms();
-    fake_ready_ms = strcmp(mode, "never") == 0 ? UINT64_MAX : strcmp(mode, "slow") == 0 ? SLOW_MS : 0;
+    fake_ready_ms = strcmp(mode, "never") == 0  ? UINT64_MAX
+                    : strcmp(mode, "slow") == 0 ? SLOW_MS
+                                                : strtoull(mode, NULL, 10);
+    fake_is_poisoned = strcmp(mode, "poison") == 0;
     order_init(&fake_sim.defaults);
     (void)snprintf(fake_sim.models, sizeof fake_sim.models, "%s", arg_of(argc, argv, "--alias"));
     book_init(&fake_sim.book, -1, 0, 0);

@@ -159,3 +159,58 @@ TEST(memory_with_a_loaded_engine) {
 TEST(memory_while_a_model_loads) {
     memory_of(SCENE(.name = "cold", .dialect = "ollama", .model = "local/cold", .stream = true));
 }
+
+// ---- a reload: whole or not at all
+
+static const char other_yaml[] =
+    "engine: {binary: $SELF, models: [{name: other, file: w.gguf, args: [\"--fake\", ok]}]}\n"
+    "endpoints:\n"
+    "  - {name: new, provider: openai, url: \"http://127.0.0.1:$SIM/v1\", zone: cloud, key: k, models: [m]}\n";
+
+// The engine and the snapshot know the same config: the new one, or the old one.
+static bool reload_is_whole(struct rig *r, bool taken) {
+    for (uint64_t end = clock_mono_ms() + RUN_MS; taken && !rig_target(r, "new/m") && clock_mono_ms() < end;)
+        rig_turn(r);
+    const char *here = taken ? "local/other" : "local/warm", *gone = taken ? "local/warm" : "local/other";
+    if (!rig_target(r, here) || rig_target(r, gone) || !rig_target(r, taken ? "new/m" : "openai/m"))
+        return false;
+    struct scene s = {.name = "engine", .dialect = "openai", .model = here};
+    scene_write(&s);
+    return next_is_served(r, &s, 0);
+}
+
+static bool reload_trial(struct rig *r, unsigned long k, bool alone, bool *ret_failed) {
+    struct buf problems = BUF_INIT(4096);
+    struct config *c = rig_config(r, other_yaml);
+    if (alone)
+        mem_fail_once(k);
+    else
+        mem_fail_at(k);
+    enum err e = grid_reload(r->shift.worker.grid, c, &problems);
+    *ret_failed = mem_count() >= k;
+    mem_fail_at(0);
+    buf_done(&problems);
+    config_unref(c);
+    if (e != ERR_OK && e != ERR_NO_MEMORY)
+        unit_fail(__FILE__, __LINE__, "allocation %lu: %s", k, err_name(e));
+    bool ok = reload_is_whole(r, e == ERR_OK);
+    if (!ok)
+        unit_fail(__FILE__, __LINE__, "allocation %lu%s, %s: half a reload", k, alone ? " alone" : "", err_name(e));
+    return ok && rig_reload(r, scene_yaml);
+}
+
+static bool reload_fails(struct rig *r, bool alone) {
+    bool failed = true, ok = true;
+    unsigned long k = 0;
+    while (failed && ok)
+        ok = reload_trial(r, ++k, alone, &failed);
+    return ok && k > 10;
+}
+
+TEST(memory_of_a_reload) {
+    static struct rig r;
+    CHECK(scene_rig(&r));
+    bool ok = reload_fails(&r, true) && reload_fails(&r, false);
+    CHECK(rig_stop(&r));
+    CHECK(ok);
+}

@@ -43,7 +43,7 @@ static void yaml_fill(const struct rig *r, const char *yaml, struct buf *out) {
     }
 }
 
-static struct config *config_make(const struct rig *r, const char *yaml) {
+struct config *rig_config(const struct rig *r, const char *yaml) {
     struct buf text = BUF_INIT(65536), why = BUF_INIT(65536);
     struct config *c = NULL;
     yaml_fill(r, yaml, &text);
@@ -85,7 +85,7 @@ bool rig_start(struct rig *r, const char *yaml) {
         return false;
     snprintf(path, sizeof path, "%s/bill", r->dir);
     r->sim = sim_start(path, &r->sim_port);
-    r->config = config_make(r, yaml);
+    r->config = rig_config(r, yaml);
     struct ledger_options o = {.dir = r->dir, .loops = 1, .retention_s = 86400, .batch_ms = 20};
     snprintf(path, sizeof path, "%s/run", r->dir);
     bool ok = r->sim > 0 && r->config && !ledger_open(&o, &r->ledger, &why) && !loop_init(&w->loop, 0) &&
@@ -104,7 +104,7 @@ bool rig_start(struct rig *r, const char *yaml) {
 
 bool rig_reload(struct rig *r, const char *yaml) {
     struct buf why = BUF_INIT(4096);
-    struct config *c = config_make(r, yaml);
+    struct config *c = rig_config(r, yaml);
     bool ok = c && grid_reload(r->shift.worker.grid, c, &why) == ERR_OK;
     buf_done(&why);
     if (!ok) {

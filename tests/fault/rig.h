@@ -22,6 +22,7 @@ struct rig {
 bool rig_start(struct rig *r, const char *yaml);
 // True: everything closed in time and no child is left.
 bool rig_stop(struct rig *r);
+struct config *rig_config(const struct rig *r, const char *yaml); // owned by the caller; NULL and a failed test
 bool rig_reload(struct rig *r, const char *yaml);
 // A new server after one was drained or cut.
 bool rig_listen(struct rig *r);

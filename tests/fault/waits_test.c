@@ -131,7 +131,8 @@ static bool run_turns(struct run *n) {
         rig_turn(n->r);
         visit_read(&n->v);
         struct exchange *x = rig_exchange(n->r);
-        if (!x && (n->v.fd < 0 || n->v.closed || visit_whole(&n->v)))
+        bool recorded = !n->r->shift.worker.commit_queued;
+        if (!x && recorded && (n->v.fd < 0 || n->v.closed || visit_whole(&n->v)))
             return true;
         if (!x || rig_mark(x) == mark)
             continue;

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The local engine as a client meets it: loads, crashes at bad moments, signs of life, models without tools. With a fake
+llama-server (the unit test program, tests/fault/children.c) and with the real one."""
+import json
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import (DIALECTS, PATHS, READERS, SLOW, Client, ask, assert_error_shape, chat, error_text, eventually, order,
+                     request_bytes)
+
+each = pytest.mark.parametrize("client", DIALECTS)
+FAKE = os.environ.get("GRIDTIE_UNIT_BIN", "")
+LLAMA, TINY = os.environ.get("GRIDTIE_LLAMA_SERVER", ""), os.environ.get("GRIDTIE_TINY_MODEL", "")
+SIGN = {"openai": b": keep-alive\n\n", "anthropic": b"event: ping\n"}
+
+fake = pytest.mark.skipif(not os.access(FAKE, os.X_OK), reason="no unit test program")
+real = pytest.mark.skipif(not os.access(LLAMA, os.X_OK) or not os.path.exists(TINY), reason="tools/setup engine")
+
+
+@pytest.fixture
+def engine(gridtie, tmp_path):
+    """engine(mode, engine=…, **config): a daemon whose local/m is a fake llama-server."""
+    def start(mode, engine=None, **more):
+        weights = tmp_path / "w.gguf"
+        weights.write_bytes(b"GGUF\x03" + bytes(19))
+        config = {"enabled": True, "binary": FAKE, "models": [{"name": "m", "file": str(weights), "args": ["--fake", mode]}],
+                  **(engine or {})}
+        return gridtie({"engine": config, **more})
+    return start
+
+
+@pytest.fixture
+def real_engine(gridtie):
+    return gridtie({"engine": {"enabled": True, "binary": LLAMA, "context": 512, "threads": 1, "parallel": 2,
+                               "models": [{"name": "m", "file": TINY}]}})
+
+
+def model_of(daemon):
+    """What ps says of it; a model that is off is not listed."""
+    models = daemon.get("/gridtie/v1/ps").json["models"]
+    return models[0] if models else {"pid": 0, "in_flight": 0, "starts": 0}
+
+
+def stream(daemon, client, model="local/m", text="Hi there", **more):
+    path, body = chat(client, model, text, True, **more)
+    return daemon.post(path, body)
+
+
+# ---- a crash
+
+
+def crash_between(daemon, client, rounds):
+    """Kills the child between two requests, so that the next one meets it in the moment after its death."""
+    again = 0
+    for i in range(rounds):
+        pid = eventually(lambda: model_of(daemon)["pid"], 30, "a loaded model")
+        os.kill(pid, signal.SIGKILL)
+        reply, a = ask(daemon, client, "local/m", stream=i % 2 == 0, timeout=60)
+        assert reply.status == 200 and a.ended and a.error is None, (i, reply.body)
+        why = daemon.why(reply)
+        assert [at["err"] for at in why["attempts"]][-1] is None and len(why["attempts"]) <= 2
+        again += len(why["attempts"]) == 2
+        assert model_of(daemon)["in_flight"] == 0
+    return again
+
+
+@fake
+@each
+def test_a_request_after_a_crash_waits_for_the_restart(engine, client):
+    daemon = engine("ok")
+    assert ask(daemon, client, "local/m")[0].status == 200
+    crash_between(daemon, client, 3)
+
+
+@real
+def test_a_request_after_a_crash_of_the_real_one_waits_for_the_restart(real_engine):
+    path, body = chat("openai", "local/m", max_tokens=4)
+    assert real_engine.post(path, body, timeout=60).status == 200
+    for _ in range(3):
+        os.kill(eventually(lambda: model_of(real_engine)["pid"], 30), signal.SIGKILL)
+        reply = real_engine.post(path, body, timeout=60)
+        assert reply.status == 200, reply.body
+
+
+def children_of(pid):
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(entry.parent.name))
+    return found
+
+
+def servers_of(daemon):
+    return [server for guard in children_of(daemon.pid) for server in children_of(guard)]
+
+
+@real
+def test_a_crash_of_the_real_one_while_it_loads_is_waited_out(real_engine):
+    got = []
+    path, body = chat("anthropic", "local/m", stream=True, max_tokens=4)
+    thread = threading.Thread(target=lambda: got.append(real_engine.post(path, body, timeout=60)))
+    thread.start()
+    for pid in eventually(lambda: servers_of(real_engine), 20, "a llama-server"):
+        os.kill(pid, signal.SIGKILL)
+    thread.join()
+    assert got[0].status == 200 and b"message_stop" in got[0].body, got[0].body
+    assert model_of(real_engine)["starts"] >= 2
+
+
+@fake
+@pytest.mark.tsan
+def test_crashes_at_random_moments_lose_no_request(engine):
+    """Every request is answered: well, or (cut after its first word) with an error in its stream. None hangs."""
+    daemon = engine("ok", engine={"parallel": 4})
+    rng, stop, bad, done = random.Random(4), threading.Event(), [], [0, 0, 0]
+
+    def load(i):
+        while not stop.is_set():
+            reply, a = ask(daemon, DIALECTS[i], "local/m", order(words=20, chunk_ms=2), True, timeout=60)
+            done[i] += 1
+            if reply.status != 200 or not (a.ended and a.error is None or a.text and a.error and not a.ended):
+                bad.append((reply.status, reply.body[-300:]))
+    threads = [threading.Thread(target=load, args=(i,)) for i in range(3)]
+    for t in threads:
+        t.start()
+    for _ in range(4):  # a fifth within a minute would be told as what it is
+        time.sleep(rng.uniform(0.1, 0.4))
+        pid = eventually(lambda: model_of(daemon)["pid"], 30, "a loaded model")
+        before = list(done)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: all(n > m for n, m in zip(done, before)), 60, "no request meets two crashes")
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not bad, bad[:3]
+    assert model_of(daemon)["in_flight"] == 0
+
+
+@fake
+@each
+def test_a_request_that_kills_the_engine_is_tried_twice_and_goes_on(engine, sim, client):
+    daemon = engine("poison", endpoints=[sim.endpoint("o")], routes={"r": ["local/m", "o/m"]})
+    reply, a = ask(daemon, client, "local/m", timeout=60)
+    assert reply.status == 502 and assert_error_shape(client, reply)
+    attempts = daemon.why(reply)["attempts"]
+    assert [at["err"] for at in attempts] == ["up_died", "up_died"] and "again" in attempts[1]["reason"]
+    reply, a = ask(daemon, client, "r", timeout=60)
+    assert reply.status == 200 and a.ended and reply.headers["x-gridtie-target"] == "o/m"
+    assert [at["target"] for at in daemon.why(reply)["attempts"]] == ["local/m", "local/m", "o/m"]
+
+
+# ---- signs of life
+
+
+@fake
+@pytest.mark.parametrize("client", SIGN)
+def test_a_stream_whose_model_loads_gets_signs_of_life_and_then_its_answer(engine, client):
+    daemon = engine("1200", engine={"ping": "100ms"})
+    reply = stream(daemon, client)
+    assert reply.status == 200 and reply.complete
+    assert reply.body.startswith(SIGN[client]) and reply.body.count(SIGN[client]) >= 2
+    a = READERS[client](reply.body, True)
+    assert a.ended and a.text and a.error is None
+    assert "x-gridtie-target" not in reply.headers
+    assert (reply.trailers["x-gridtie-target"], reply.trailers["x-gridtie-zone"]) == ("local/m", "device")
+    assert reply.trailers["x-gridtie-cost-usd"] == "0"
+    reply = stream(daemon, client)  # loaded: no sign, and the target stands in the head
+    assert not reply.body.startswith(SIGN[client]) and reply.headers["x-gridtie-target"] == "local/m"
+    assert "x-gridtie-target" not in reply.trailers
+
+
+@fake
+@pytest.mark.parametrize("client", SIGN)
+def test_a_failure_after_signs_of_life_is_the_dialects_error_in_the_stream(engine, client):
+    daemon = engine("never", engine={"ping": "50ms", "wait": "500ms"})
+    reply = stream(daemon, client)
+    assert reply.status == 200 and reply.body.startswith(SIGN[client])
+    a = READERS[client](reply.body, True)
+    assert a.error and not a.ended and not a.text
+    assert "still being loaded" in json.dumps(a.error)
+    why = daemon.why(reply)
+    assert (why["status"], why["err"]) == (200, "busy")
+
+
+@fake
+@each
+def test_without_a_sign_a_load_that_lasts_is_503_with_its_reason(engine, client):
+    daemon = engine("never", engine={"ping": "50ms", "wait": "300ms"})
+    path, body = chat(client, "local/m", stream=client == "ollama")
+    reply = daemon.post(path, body)
+    busy = 529 if client == "anthropic" else 503  # its "overloaded"
+    assert reply.status == busy and "still being loaded" in assert_error_shape(client, reply)
+    off = engine("never", engine={"ping": "0s", "wait": "300ms"})
+    assert stream(off, client).status == busy
+
+
+@fake
+@pytest.mark.parametrize("client", SIGN)
+def test_signs_of_life_fix_the_status_not_the_target(engine, sim, client):
+    daemon = engine("never", engine={"ping": "50ms", "wait": "500ms"}, endpoints=[sim.endpoint("a", "anthropic")],
+                    routes={"r": ["local/m", "a/m"]})
+    reply = stream(daemon, client, "r")
+    a = READERS[client](reply.body, True)
+    assert reply.status == 200 and reply.body.startswith(SIGN[client]) and a.ended and a.text
+    assert reply.trailers["x-gridtie-target"] == "a/m"
+
+
+@fake
+@pytest.mark.tsan
+@pytest.mark.parametrize("client", SIGN)
+def test_a_client_that_leaves_while_a_model_loads_is_noticed(engine, client):
+    daemon = engine("never", engine={"ping": "50ms", "wait": "60s"})
+    path, body = chat(client, "local/m", stream=True)
+    with Client(daemon.port) as c:
+        c.send(request_bytes("POST", path, body))
+        assert c.head()[0] == 200 and c.some()
+    eventually(lambda: daemon.metrics()["gridtie_exchanges"] == 0, 5, "the exchange's end")
+    assert model_of(daemon)["in_flight"] == 0
+    assert daemon.get("/gridtie/v1/log").json["exchanges"][0]["err"] == "client_gone"
+
+
+# ---- what a model can't do
+
+
+@fake
+@each
+def test_tools_for_a_model_without_are_400_with_a_way_out(engine, sim, client):
+    rows = [sim.endpoint("o"), {**sim.endpoint("far", models=["m"]), "zone": "cloud"}]
+    daemon = engine("ok", endpoints=rows)
+    reply, _ = ask(daemon, client, "local/m", tools=True)
+    assert reply.status == 400
+    text = assert_error_shape(client, reply)
+    assert "cannot call tools" in text and "o/m" in text and "leave out `tools`" in text, text
+    if client == "openai":
+        assert reply.json["error"]["param"] == "tools"
+    path, body = chat(client, "local/m", tools=True)
+    reply = daemon.post(path, body, {"x-gridtie-reach": "device"})
+    text = error_text(client, reply)
+    assert reply.status == 400 and "o/m" not in text and "add a model that can call them" in text, text
+    assert model_of(daemon)["starts"] == 0 and not sim.requests()
+    assert ask(daemon, client, "local/m")[0].status == 200 and PATHS[client]

@@ -107,21 +107,12 @@ struct json_cut {
     size_t at, n; // the inside of a string, in the source; ascending
 };
 
-// 64 at once, without a branch: the compiler makes vectors of it.
-static bool block_is_plain(const unsigned char *p) {
-    unsigned char bad = 0;
-    for (int i = 0; i < 64; i++)
-        bad |= (unsigned char)(p[i] < 0x20 || p[i] > 0x7f || p[i] == '"' || p[i] == '\\');
-    return !bad;
-}
-
-static bool is_plain(const unsigned char *p, size_t n) {
-    if (n < 64)
-        return false;
-    for (size_t i = 0; i + 64 <= n; i += 64)
-        if (!block_is_plain(p + i))
+static bool is_plain(const char *p, size_t n) {
+    size_t last = n - JSON_BLOCK_BYTES; // a cut string is longer than a block
+    for (size_t i = 0; i < last; i += JSON_BLOCK_BYTES)
+        if (!json_block_is_plain(p + i))
             return false;
-    return block_is_plain(p + n - 64);
+    return json_block_is_plain(p + last);
 }
 
 // The look is given up where a window's worth of text went by with less than half of it cut: then it costs too much.
@@ -132,7 +123,7 @@ static size_t cuts_find(struct slice s, struct json_cut *cuts) {
         const char *inside = p + 1;
         p = after_string(p, end);
         size_t len = (size_t)(p - inside) - 1;
-        if (p - inside < CUT_STRING_BYTES || p[-1] != '"' || !is_plain((const unsigned char *)inside, len))
+        if (p - inside < CUT_STRING_BYTES || p[-1] != '"' || !is_plain(inside, len))
             continue;
         const char *next = after_space(p, end);
         if (next < end && *next == ':')

@@ -86,6 +86,9 @@ void json_kv_raw(struct json_writer *w, const char *name, struct slice json);
 
 // Appends s with JSON escapes, without the quotes. Invalid UTF-8 becomes U+FFFD.
 void json_escape(struct buf *out, struct slice s);
+// A block of ASCII that json_escape leaves as it is?
+#define JSON_BLOCK_BYTES 64
+bool json_block_is_plain(const char *block);
 // Writes a yyjson value compactly, in its order.
 void json_put_val(struct json_writer *w, yyjson_val *v);
 

@@ -14,7 +14,9 @@ extern const yyjson_alc json_alc;
 // --- reading
 struct json_doc {
     yyjson_doc *doc;
-    struct slice src; // borrowed; must outlive the doc
+    struct slice src;            // borrowed; must outlive the doc
+    const struct json_cut *cuts; // arena; strings that the tree has no copy of (json_read_body)
+    size_t n_cuts;
 };
 
 // Where and why a text is not JSON.
@@ -27,6 +29,11 @@ struct json_error {
 // Refuses: invalid UTF-8, nesting beyond LIMIT_JSON_DEPTH, NaN, comments, trailing bytes other than white space.
 MUST_CHECK enum err json_read(struct arena *a, struct slice src, struct json_doc *ret, struct json_error *why);
 
+// The same for a text that may be large: long strings without escapes are not copied, their nodes point into src.
+MUST_CHECK enum err json_read_body(struct arena *a, struct slice src, struct json_doc *ret, struct json_error *why);
+
+// Where in the source the inside of a string stands, a key's or a value's.
+size_t json_str_at(const struct json_doc *d, yyjson_val *str);
 // The source bytes of a member's value in its parent object, found by the key's place in the source.
 // `key` is the key node (yyjson_obj_iter_next). SLICE_NONE if it can't be found.
 struct slice json_member_src(const struct json_doc *d, yyjson_val *key);
@@ -79,6 +86,9 @@ void json_kv_raw(struct json_writer *w, const char *name, struct slice json);
 
 // Appends s with JSON escapes, without the quotes. Invalid UTF-8 becomes U+FFFD.
 void json_escape(struct buf *out, struct slice s);
+// A block of ASCII that json_escape leaves as it is?
+#define JSON_BLOCK_BYTES 64
+bool json_block_is_plain(const char *block);
 // Writes a yyjson value compactly, in its order.
 void json_put_val(struct json_writer *w, yyjson_val *v);
 

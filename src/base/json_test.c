@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "unit.h"
 
+#define CUT_TEST_BYTES 5000
+
 static struct arena arena;
 static struct json_doc doc;
 static struct json_error why;
@@ -117,7 +119,7 @@ TEST(json_finds_each_members_bytes) {
     CHECK(json_get_src(&doc, NULL, "a").p == NULL);
     CHECK(json_member_src(&doc, NULL).p == NULL);
     CHECK(json_member_src(&doc, root()).p == NULL);
-    struct json_doc erased = {doc.doc, SLICE_NONE};
+    struct json_doc erased = {.doc = doc.doc};
     CHECK(json_get_src(&erased, root(), "a").p == NULL);
     arena_done(&arena);
 }
@@ -193,4 +195,119 @@ TEST(json_reading_survives_every_failed_allocation) {
     arena_init(&arena, 0, 0); // no room even for the cleanup: the tree is freed at once
     CHECK_EQ(json_read(&arena, SLICE("[1]"), &doc, &why), ERR_NO_MEMORY);
     arena_done(&arena);
+}
+
+// ---- large bodies
+
+static void fill(struct buf *b, char c, size_t n) {
+    while (n-- > 0)
+        buf_append_char(b, c);
+}
+
+static void put_image(struct buf *b, size_t n) {
+    buf_append_str(b, "{\"type\":\"image\",\"alt\":\"\",\"data\" : \"");
+    fill(b, 'A', n);
+    buf_append_str(b, "\" , \"n\":1}");
+}
+
+// Long strings of all kinds: two that can be cut, an empty one between them, one with an escape, one with UTF-8, a key.
+static void put_large(struct buf *b) {
+    buf_append_str(b, "{\"first\":[");
+    put_image(b, 20000);
+    buf_append_str(b, ",\"\",");
+    put_image(b, 9000);
+    buf_append_str(b, "],\"escaped\":\"");
+    fill(b, 'b', 3000);
+    buf_append_str(b, "\\n\",\"utf8\":\"");
+    fill(b, 'c', 2000);
+    buf_append_str(b, "\xc3\xa9\",\"");
+    fill(b, 'k', 2000);
+    buf_append_str(b, "\":2,\"text\":\"");
+    fill(b, 'd', CUT_TEST_BYTES);
+    buf_append_str(b, "\",\"last\":{\"x\":\"y\"}}");
+}
+
+static enum err reads_body(struct slice s) {
+    arena_done(&arena);
+    arena_init(&arena, 1u << 20, 0);
+    return json_read_body(&arena, s, &doc, &why);
+}
+
+static bool points_into(struct slice s, const struct buf *b) {
+    return s.p >= b->p && s.p < b->p + b->len;
+}
+
+TEST(json_bodies_are_read_like_any_text) {
+    struct buf b = BUF_INIT(1u << 20);
+    struct arena other;
+    struct json_doc whole;
+    arena_init(&other, 1u << 20, 0);
+    put_large(&b);
+    CHECK_EQ(json_read(&other, buf_slice(&b), &whole, &why), ERR_OK);
+    CHECK_EQ(reads_body(buf_slice(&b)), ERR_OK);
+    CHECK(yyjson_equals(root(), yyjson_doc_get_root(whole.doc)));
+    yyjson_val *image = yyjson_arr_get(yyjson_obj_get(root(), "first"), 2);
+    CHECK(points_into(json_get_str(image, "data"), &b)); // not copied
+    CHECK_EQ(json_get_str(image, "data").n, 9000);
+    CHECK(points_into(json_get_str(root(), "text"), &b));
+    CHECK(!points_into(json_get_str(root(), "escaped"), &b));
+    CHECK(!points_into(json_get_str(root(), "utf8"), &b));
+    const char *names[] = {"first", "escaped", "utf8", "text", "last"};
+    for (size_t i = 0; i < 5; i++)
+        CHECK(slice_eq(json_get_src(&doc, root(), names[i]),
+                       json_get_src(&whole, yyjson_doc_get_root(whole.doc), names[i])));
+    CHECK(slice_is(json_get_src(&doc, yyjson_obj_get(root(), "last"), "x"), "\"y\""));
+    CHECK(slice_is(json_get_src(&doc, image, "n"), "1"));
+    yyjson_obj_iter it = yyjson_obj_iter_with(root());
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));)
+        CHECK(slice_eq(slice_first(slice_from(buf_slice(&b), json_str_at(&doc, key)), yyjson_get_len(key)),
+                       json_str(key)));
+    arena_done(&other);
+    arena_done(&arena);
+    buf_done(&b);
+}
+
+static bool in_a_run(const struct buf *b, size_t at) {
+    return at >= 40 && at + 40 < b->len && b->p[at - 40] == b->p[at] && b->p[at + 40] == b->p[at];
+}
+
+TEST(json_bodies_are_refused_like_any_text) {
+    struct buf b = BUF_INIT(1u << 20);
+    static const char odd[] = "\"\\\x01,}]{:\xff x";
+    put_large(&b);
+    for (size_t at = 0; at < b.len; at++) {
+        if (in_a_run(&b, at) && at % 1000)
+            continue;
+        char kept = b.p[at];
+        for (size_t i = 0; i < sizeof odd - 1; i++) {
+            b.p[at] = odd[i];
+            enum err expected = reads(buf_slice(&b));
+            size_t offset = why.offset;
+            CHECK_EQ(reads_body(buf_slice(&b)), expected);
+            CHECK_EQ(expected ? why.offset : offset, offset);
+        }
+        b.p[at] = kept;
+        enum err expected = reads(slice_first(buf_slice(&b), at));
+        CHECK_EQ(reads_body(slice_first(buf_slice(&b), at)), expected);
+    }
+    arena_done(&arena);
+    buf_done(&b);
+}
+
+TEST(json_bodies_survive_every_failed_allocation) {
+    struct buf b = BUF_INIT(1u << 20);
+    enum err e = ERR_NO_MEMORY;
+    put_large(&b);
+    for (unsigned long k = 1; e; k++) {
+        CHECK(k < 50);
+        arena_done(&arena);
+        arena_init(&arena, 1u << 20, 0);
+        mem_fail_at(k);
+        e = json_read_body(&arena, buf_slice(&b), &doc, &why);
+        mem_fail_at(0);
+        CHECK(e == ERR_OK || e == ERR_NO_MEMORY);
+    }
+    CHECK_EQ(json_get_str(root(), "text").n, CUT_TEST_BYTES);
+    arena_done(&arena);
+    buf_done(&b);
 }

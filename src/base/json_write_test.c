@@ -67,12 +67,12 @@ TEST(json_escapes) {
 TEST(json_escapes_each_byte_at_each_place) {
     struct buf expected = BUF_INIT(1000);
     for (int c = 0; c < 256; c++) {
-        for (size_t at = 0; at < 19; at++) {
-            char text[19];
+        for (size_t at = 0; at < 150; at++) {
+            char text[150];
             memset(text, 'a', sizeof text);
             text[at] = (char)c;
             buf_clear(&expected);
-            for (size_t i = 0; i < sizeof text; i++) // one byte alone is never taken as a part of eight
+            for (size_t i = 0; i < sizeof text; i++) // one byte alone is never a part of a block
                 json_escape(&expected, slice_of(text + i, 1));
             CHECK_STREQ(escaped(slice_of(text, sizeof text)), buf_cstr(&expected));
         }

@@ -110,7 +110,7 @@ static enum err refuse_json(struct field_reader *rd, const struct json_error *wh
 enum err field_reader_open(struct field_reader *rd, struct arena *a, struct slice body, struct problem *problem) {
     struct json_error why;
     *rd = (struct field_reader){.a = a, .problem = problem};
-    enum err e = json_read(a, body, &rd->doc, &why);
+    enum err e = json_read_body(a, body, &rd->doc, &why);
     if (e == ERR_NO_MEMORY)
         return field_no_memory(rd);
     if (e)

@@ -24,7 +24,7 @@ enum err frame_json_open(struct frame_json *f, struct slice text) {
         doc = parse(text, &json_alc, &why);
     if (!doc)
         return why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? ERR_NO_MEMORY : ERR_UP_PROTOCOL;
-    f->doc = (struct json_doc){doc, text};
+    f->doc = (struct json_doc){.doc = doc, .src = text};
     f->root = yyjson_doc_get_root(doc);
     return yyjson_is_obj(f->root) ? ERR_OK : ERR_UP_PROTOCOL;
 }

@@ -105,7 +105,7 @@ static bool put_members(struct splicer *s, const struct json_doc *doc) {
     yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(doc->doc));
     for (yyjson_val *key; (key = yyjson_obj_iter_next(&it)); first = false) {
         struct slice value = json_member_src(doc, key);
-        size_t key_at = (size_t)(yyjson_get_str(key) - doc->doc->str_pool) - 1;
+        size_t key_at = json_str_at(doc, key) - 1;
         if (!value.p)
             return false;
         if (first)

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -497,6 +499,46 @@ TEST(ledger_refuses_a_damaged_database) {
         CHECK(slice_search(buf_slice(&problem), SLICE("is damaged")) != SIZE_MAX);
         buf_clear(&problem);
     }
+    buf_done(&problem);
+    fixture_done(&f);
+}
+
+// 0 when it is not found.
+static int root_page(const char *path, const char *table) {
+    sqlite3 *db = NULL;
+    sqlite3_stmt *q = NULL;
+    const char *text = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    bool found = sqlite3_open(path, &db) == SQLITE_OK && sqlite3_prepare_v2(db, text, -1, &q, NULL) == SQLITE_OK &&
+                 sqlite3_bind_text(q, 1, table, -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW;
+    int page = found ? sqlite3_column_int(q, 0) : 0;
+    (void)sqlite3_finalize(q);
+    (void)sqlite3_close(db);
+    return page;
+}
+
+TEST(ledger_of_a_large_database_looks_at_the_money) {
+    struct fixture f;
+    CHECK(fixture_init(&f, 1));
+    char path[4096], id[32], junk[4096];
+    struct buf problem = BUF_INIT(4096);
+    struct ledger_options o = {.dir = f.dir, .loops = 1, .batch_ms = 20};
+    for (int i = 0; i < 8000; i++) {
+        (void)snprintf(id, sizeof id, "x%d", i);
+        CHECK_EQ(exchange_whole(ledger_journal(f.l, 0), id), ERR_OK);
+    }
+    fixture_close(&f);
+    (void)snprintf(path, sizeof path, "%s/ledger.db", f.dir);
+    struct stat st;
+    CHECK(stat(path, &st) == 0 && st.st_size > 5 << 20);
+    CHECK_EQ(ledger_open(&o, &f.l, &problem), ERR_OK);
+    fixture_close(&f);
+    memset(junk, 'j', sizeof junk);
+    int page = root_page(path, "sums"), fd = open(path, O_WRONLY);
+    CHECK(page > 1);
+    CHECK_EQ(pwrite(fd, junk, sizeof junk, (off_t)(page - 1) * 4096), sizeof junk);
+    (void)close(fd);
+    CHECK_EQ(ledger_open(&o, &f.l, &problem), ERR_DISK);
+    CHECK(slice_search(buf_slice(&problem), SLICE("is damaged")) != SIZE_MAX);
     buf_done(&problem);
     fixture_done(&f);
 }

@@ -144,14 +144,33 @@ static enum err say_damaged(struct buf *problem, const char *path, struct slice 
     return ERR_DISK;
 }
 
-static enum err check_whole(struct store *s, const char *path, struct buf *problem) {
+static enum err check(struct store *s, const char *path, const char *pragma, struct buf *problem) {
     char text[4096];
     struct buf answer = BUF_FIXED(text);
-    enum err e = one_value(s->db, "PRAGMA quick_check(1)", &answer);
+    enum err e = one_value(s->db, pragma, &answer);
     if (e)
         e = say_damaged(problem, path, slice_str(sqlite3_errmsg(s->db)));
     else if (!slice_is(buf_slice(&answer), "ok"))
         e = say_damaged(problem, path, buf_slice(&answer));
+    return e;
+}
+
+// To look at every page costs 1.7 ms a MB, measured: a ledger of a year would delay the start by seconds. Of a large one
+// only the tables with money in them are looked at; a damaged record shows when it is read.
+#define CHECKED_WHOLE_PAGES 1024
+
+static enum err check_at_start(struct store *s, const char *path, struct buf *problem) {
+    static const char *const tables[] = {"PRAGMA quick_check(sums)", "PRAGMA quick_check(open_attempts)",
+                                         "PRAGMA quick_check(segments)", "PRAGMA quick_check(counters)"};
+    char number[64];
+    struct buf text = BUF_FIXED(number);
+    uint64_t pages = 0;
+    bool known = !one_value(s->db, "PRAGMA page_count", &text) && slice_u64(buf_slice(&text), &pages);
+    if (!known || pages <= CHECKED_WHOLE_PAGES)
+        return check(s, path, "PRAGMA quick_check(1)", problem);
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0] && !e; i++)
+        e = check(s, path, tables[i], problem);
     return e;
 }
 
@@ -200,7 +219,7 @@ static enum err open_steps(struct store *s, const char *path, struct buf *proble
     if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK)
         return say(problem, path, "can't be opened", s->db);
     (void)sqlite3_busy_timeout(s->db, 5000); // someone may look at it with the sqlite3 shell
-    enum err e = check_whole(s, path, problem);
+    enum err e = check_at_start(s, path, problem);
     if (e)
         return e;
     if (sqlite3_exec(s->db, "PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY", NULL,

@@ -138,7 +138,7 @@ static enum step_result count_run(struct exchange *x) {
     r->op = OP_CHAT;
     r->stream = false;
     r->max_tokens = 1;
-    r->doc = (struct json_doc){NULL, SLICE_NONE}; // it is another request now: written from the fields
+    r->doc = (struct json_doc){0}; // it is another request now: written from the fields
     if (exchange_spawn(x, r, count_done))
         return count_estimated(x);
     x->local_waits = true;

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "flow"))
 
-MODELS = ["smollm2:135m", "llama-3.3-70b", "big", "small"]
+CLOUD = ["llama-3.3-70b", "big", "small"]
 
 
 class Reader:
@@ -27,9 +27,12 @@ class Reader:
 
 
 def config_of(sim):
-    row = sim.endpoint("groq", models=MODELS)
-    prices = [{"name": f"groq/{m}", "input": "1 USD/M", "output": "2 USD/M"} for m in MODELS]
-    return {"endpoints": [row], "catalogue": {"models": prices}, "routes": {"coding": ["groq/llama-3.3-70b"]}}
+    """What the pages assume: a small local model, a cloud with a few, and the route of the quick start."""
+    local = sim.endpoint("home", "llama-server", models=["smollm2:135m"], zone="device")
+    cloud = sim.endpoint("groq", models=CLOUD)
+    prices = [{"name": f"groq/{m}", "input": "1 USD/M", "output": "2 USD/M"} for m in CLOUD]
+    return {"endpoints": [dict(local, url=sim.url + "/v1"), cloud], "catalogue": {"models": prices},
+            "routes": {"coding": ["groq/llama-3.3-70b", "home/smollm2:135m"]}}
 
 
 @pytest.fixture(scope="module")

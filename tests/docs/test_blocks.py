@@ -18,4 +18,3 @@ def test_a_block_works(reader, block):
     assert done.returncode == 0, said
     assert not SANITIZER.search(said), said
     assert not REFUSED.search(done.stdout), said
-    assert done.stdout.strip() or block.info == "sh", "a program that shows nothing shows nothing to a reader either"

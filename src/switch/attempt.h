@@ -67,15 +67,10 @@ struct attempt {
 void attempts_written(struct worker *w, enum err e);
 // Takes the attempt down: the fetch is cancelled, memory freed but what settle records. err is what it is recorded with.
 void attempt_end(struct attempt *at, enum err err);
-<<<<<<< HEAD
-// It failed with at->problem: the next stage, or the exchange fails; after commit the client gets an error event.
-void attempt_fail(struct attempt *at, const struct problem *p);
-// The winner's proper end has been relayed and only its connection is still open: ends it well. Else false.
-bool attempt_finish_whole(struct attempt *at);
-=======
 // It failed with *given: the next stage, or the exchange fails; after commit the client gets an error event.
 void attempt_fail(struct attempt *at, const struct problem *given);
->>>>>>> 1bca992 (src, tests, bench: clean under clang's warnings, clang-tidy and the analyzer)
+// The winner's proper end has been relayed and only its connection is still open: ends it well. Else false.
+bool attempt_finish_whole(struct attempt *at);
 // Arms the exchange's timer for the nearest deadline.
 void exchange_arm(struct exchange *x);
 

@@ -6,7 +6,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all release debug tsan fuzz run test check bench soak install clean setup help
+.PHONY: all release debug tsan fuzz run test check bench soak install uninstall clean setup help
 .NOTPARALLEL:
 
 all: release
@@ -22,6 +22,7 @@ debug tsan:
 fuzz:
 	@tools/setup build check
 	@tools/build fuzz
+	@if [ -n "$(SECONDS)" ]; then tools/fuzz "$(SECONDS)"; fi
 
 run:
 	@tools/setup build engine
@@ -49,17 +50,34 @@ soak:
 setup:
 	@tools/setup
 
-install: release
+# A copied unit names the program's own place.
+define install_unit
+	install -d "$(DESTDIR)$(PREFIX)/lib/systemd/$(2)"
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' $(1) >"$(DESTDIR)$(PREFIX)/lib/systemd/$(2)/gridtie.service"
+	chmod 644 "$(DESTDIR)$(PREFIX)/lib/systemd/$(2)/gridtie.service"
+endef
+
+# Root installs what somebody else has built.
+install: $(if $(wildcard build/release/gridtie),,release)
 	install -D -m 755 build/release/gridtie "$(DESTDIR)$(PREFIX)/bin/gridtie"
-	@if [ -f docs/gridtie.1 ]; then install -D -m 644 -v docs/gridtie.1 "$(DESTDIR)$(PREFIX)/share/man/man1/gridtie.1"; fi
-	@if [ -f share/gridtie.bash ]; then \
-	    install -D -m 644 -v share/gridtie.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gridtie"; fi
-	@if [ -f share/gridtie.zsh ]; then \
-	    install -D -m 644 -v share/gridtie.zsh "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_gridtie"; fi
-	@if [ -f share/gridtie.fish ]; then \
-	    install -D -m 644 -v share/gridtie.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/gridtie.fish"; fi
-	@server="$$(tools/setup --print llama-server)"; if [ -x "$$server" ]; then \
-	    install -D -m 755 -v "$$server" "$(DESTDIR)$(PREFIX)/libexec/gridtie/llama-server"; fi
+	install -D -m 644 docs/gridtie.1 "$(DESTDIR)$(PREFIX)/share/man/man1/gridtie.1"
+	install -D -m 644 share/gridtie.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gridtie"
+	install -D -m 644 share/gridtie.zsh "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_gridtie"
+	install -D -m 644 share/gridtie.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/gridtie.fish"
+	$(call install_unit,share/systemd/gridtie.service,system)
+	$(call install_unit,share/systemd/gridtie-user.service,user)
+	@if [ -x build/llama-server ]; then \
+	    install -D -m 755 -v build/llama-server "$(DESTDIR)$(PREFIX)/libexec/gridtie/llama-server"; \
+	else echo "no llama-server was built here, so none is installed (tools/setup engine; make)"; fi
+
+uninstall:
+	rm -f "$(DESTDIR)$(PREFIX)/bin/gridtie" "$(DESTDIR)$(PREFIX)/share/man/man1/gridtie.1" \
+	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gridtie" \
+	    "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_gridtie" \
+	    "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/gridtie.fish" \
+	    "$(DESTDIR)$(PREFIX)/lib/systemd/system/gridtie.service" \
+	    "$(DESTDIR)$(PREFIX)/lib/systemd/user/gridtie.service"
+	rm -rf "$(DESTDIR)$(PREFIX)/libexec/gridtie"
 
 clean:
 	rm -rf build
@@ -69,5 +87,5 @@ help:
 	@echo "make run        build, start, and ask a small local model one question"
 	@echo "make test       every test;  make check: style, static analysis, layers"
 	@echo "make bench      beside nginx, in one run;  make soak: memory after a million requests"
-	@echo "make debug|tsan|fuzz            other builds, under build/"
-	@echo "make install    PREFIX=$(PREFIX), DESTDIR for packagers"
+	@echo "make debug|tsan other builds, under build/; make fuzz SECONDS=60 also runs each fuzz target so long"
+	@echo "make install    PREFIX=$(PREFIX), DESTDIR for packagers; make uninstall, make clean"

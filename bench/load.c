@@ -153,7 +153,6 @@ static void whole_take(int fd, const char *p, size_t n) {
         size_t used = (size_t)(end + 4 - f->keep) - f->keep_len;
         f->body_left = strtoull(length + 17, NULL, 10);
         f->in_body = true;
-        p += used;
         n -= used;
     }
     f->body_left -= n < f->body_left ? n : f->body_left;

@@ -146,7 +146,7 @@ static uint64_t content_length(const char *head) {
 // Takes n bytes of a request; answers when it is whole. What is behind it is the next.
 static void peer_take(int fd, const char *p, size_t n) {
     struct peer *peer = &peers[fd];
-    while (n) {
+    while (n && peer->head) {
         if (!peer->in_body) {
             size_t take = n < HEAD_BYTES - 1 - peer->head_len ? n : HEAD_BYTES - 1 - peer->head_len;
             size_t from = peer->head_len > 3 ? peer->head_len - 3 : 0;

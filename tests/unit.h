@@ -43,10 +43,11 @@ void unit_skip(const char *reason);
     }                                                                              \
     static void test_##name_(void)
 
-#define CHECK(expr)                                                        \
-    do {                                                                   \
-        if (!unit_check(__FILE__, __LINE__, #expr, (expr) ? true : false)) \
-            return;                                                        \
+#define CHECK(expr)                                                                  \
+    do {                                                                             \
+        const bool holds_ = (expr) ? true : false; /* so that an analyzer sees it */ \
+        if (!unit_check(__FILE__, __LINE__, #expr, holds_) || !holds_)               \
+            return;                                                                  \
     } while (0)
 
 /* Integers, enums and booleans of any width; 64-bit unsigned values compare by their bits. */

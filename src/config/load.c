@@ -24,7 +24,8 @@ struct slice shown(struct slice s) {
 }
 
 // One line. Control characters would let a config forge lines of the report.
-static void line_put(struct parse *p, yaml_mark_t mark, const char *kind, const char *fmt, va_list args) {
+__attribute__((format(printf, 4, 0))) static void line_put(struct parse *p, yaml_mark_t mark, const char *kind,
+                                                           const char *fmt, va_list args) {
     char text[640], line[2048];
     (void)vsnprintf(text, sizeof text, fmt, args);
     for (char *c = text; *c; c++)

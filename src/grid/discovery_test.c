@@ -164,7 +164,7 @@ TEST(discovery_survives_a_reload) {
     config_unref(c);
     c = config_make("ollama", u.port, ", models: [{name: mine, context: 99}]");
     CHECK_EQ(grid_reload(r.g, c, &why), ERR_OK);
-    CHECK_EQ(r.snap->n_targets, 1);
+    CHECK(r.snap && r.snap->n_targets == 1);
     CHECK_EQ(snapshot_target(r.snap, SLICE("up/mine"))->context, 99);
     config_unref(c);
     buf_done(&why);

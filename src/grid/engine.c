@@ -138,10 +138,12 @@ static int64_t resident_bytes(int pid) {
     FILE *f = fopen(path, "re");
     if (!f)
         return 0;
-    unsigned long long total = 0, resident = 0;
-    bool ok = fgets(text, sizeof text, f) && sscanf(text, "%llu %llu", &total, &resident) == 2;
+    uint64_t resident = 0;
+    struct slice fields = fgets(text, sizeof text, f) ? slice_str(text) : SLICE_NONE;
+    (void)slice_split(&fields, ' '); // the size; the second is what is resident
+    bool ok = slice_u64(slice_split(&fields, ' '), &resident);
     fclose(f);
-    return ok && resident < (1ull << 40) ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
+    return ok && resident < (UINT64_C(1) << 40) ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
 }
 
 static void tick_ready(struct slot *s, uint64_t now) {

@@ -261,7 +261,7 @@ static size_t on_read(char *to, size_t size, size_t n, void *arg) {
     if (fetch_is_over(q))
         return CURL_READFUNC_ABORT; // the body may be gone already
     struct slice rest = slice_first(slice_from(q->body, q->body_at), size * n);
-    if (rest.n)
+    if (rest.p)
         memcpy(to, rest.p, rest.n);
     q->body_at += rest.n;
     if (q->body_at == q->body.n) {

@@ -107,7 +107,7 @@ struct call {
     unsigned sents, heads, bodies, dones;
     bool done, reused, got_body;
     char detail[200];
-    enum { CALL_GOES_ON, CALL_CANCELS_AT_HEAD, CALL_CANCELS_AT_BODY, CALL_PAUSES, CALL_STARTS_ANOTHER } what;
+    enum call_what { CALL_GOES_ON, CALL_CANCELS_AT_HEAD, CALL_CANCELS_AT_BODY, CALL_PAUSES, CALL_STARTS_ANOTHER } what;
     struct call *other;
 };
 
@@ -172,7 +172,14 @@ static bool child_start(struct tls *t) {
     close(out[1]);
     t->to_child = in[1];
     t->out = fdopen(out[0], "r");
-    return t->out && fgets(line, sizeof line, t->out) && sscanf(line, "%d %d", &t->port, &t->proxy_port) == 2;
+    uint64_t port = 0, proxy_port = 0;
+    if (!t->out || !fgets(line, sizeof line, t->out))
+        return false;
+    struct slice ports = slice_trim(slice_str(line)), first = slice_split(&ports, ' ');
+    bool ok = slice_u64(first, &port) && slice_u64(ports, &proxy_port);
+    t->port = (int)port;
+    t->proxy_port = (int)proxy_port;
+    return ok;
 }
 
 static bool tls_open(struct tls *t) {
@@ -185,7 +192,7 @@ static bool tls_open(struct tls *t) {
                    "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
                    "subjectAltName=DNS:localhost -keyout %s/key.pem -out %s >/dev/null 2>&1",
                    t->dir, t->ca);
-    if (system(command) != 0 || !child_start(t)) {
+    if (system(command) != 0 || !child_start(t)) { // NOLINT(cert-env33-c): a command without a word from outside
         unit_skip("openssl and python3 are needed for TLS");
         return false;
     }
@@ -206,7 +213,7 @@ static void tls_close(struct tls *t) {
     close(t->to_child);
     (void)waitpid(t->pid, NULL, 0);
     (void)snprintf(command, sizeof command, "rm -r %s", t->dir);
-    (void)system(command);
+    (void)system(command); // NOLINT(cert-env33-c): a folder of our own
 }
 
 static void call_init(struct call *k) {
@@ -415,7 +422,7 @@ TEST(curl_cancel_and_start_inside_hooks) {
     struct call k, other;
     if (!tls_open(&t))
         return;
-    for (int what = CALL_CANCELS_AT_HEAD; what <= CALL_CANCELS_AT_BODY; what++) {
+    for (enum call_what what = CALL_CANCELS_AT_HEAD; what <= CALL_CANCELS_AT_BODY; what++) {
         call_init(&k);
         k.what = what;
         CHECK(call_start(&k, &t, "/hang"));

@@ -21,7 +21,7 @@ struct call {
     unsigned sents, heads, bodies, dones;
     bool done;
     char detail[100];
-    enum { CALL_GOES_ON, CALL_CANCELS_AT_HEAD, CALL_CANCELS_AT_BODY, CALL_CANCELS_AT_SENT, CALL_PAUSES } what;
+    enum call_what { CALL_GOES_ON, CALL_CANCELS_AT_HEAD, CALL_CANCELS_AT_BODY, CALL_CANCELS_AT_SENT, CALL_PAUSES } what;
 };
 
 struct desk {
@@ -415,7 +415,7 @@ TEST(client_cancel_inside_hooks) {
     struct desk t = {0};
     CHECK(desk_open(&t));
     const char *long_answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n2\r\nho\r\n0\r\n\r\n";
-    for (int what = CALL_CANCELS_AT_HEAD; what <= CALL_CANCELS_AT_SENT; what++) {
+    for (enum call_what what = CALL_CANCELS_AT_HEAD; what <= CALL_CANCELS_AT_SENT; what++) {
         for (int chunked = 0; chunked < 2; chunked++) {
             struct call k;
             struct buf in = BUF_INIT(1 << 20);

@@ -64,6 +64,8 @@ bool guard_origin_allowed(const struct server *s, const struct headers *h) {
     if (!tls && !slice_starts(origin, "http://"))
         return !slice_is(origin, "null");
     struct slice host = slice_from(origin, tls ? 8 : 7);
+    if (!host.p)
+        return false;
     return slice_eq_nocase(host, headers_get(h, "host")) || is_this_machine(host_name(host));
 }
 

@@ -24,7 +24,7 @@ MUST_CHECK enum err outgoing_socket(const struct permit *p, const struct sockadd
                                     int *ret_fd);
 // The checks alone, for a connection that is used again by another exchange than the one that opened it.
 MUST_CHECK enum err outgoing_permit(const struct permit *p, const struct sockaddr *addr);
-void outgoing_set_offline(bool offline);
+void outgoing_set_offline(bool on);
 bool outgoing_is_offline(void);
 bool outgoing_is_loopback(const struct sockaddr *addr);
 // Tests: called with each permit that was granted (also for a connection used again), and the address.

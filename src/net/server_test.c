@@ -133,7 +133,7 @@ static int ask_closed(struct site *t, struct slice request, size_t cut, struct b
     struct slice rest = buf_slice(in);
     for (size_t at; (at = slice_search(rest, SLICE("HTTP/1.1 "))) != SIZE_MAX;) {
         rest = slice_from(rest, at + 9);
-        status = (int)strtol(rest.p, NULL, 10);
+        status = rest.p ? (int)strtol(rest.p, NULL, 10) : 0;
     }
     close(fd);
     return ended ? status : -1;

@@ -21,7 +21,6 @@ static void message_head(const struct talk *t, struct json_writer *w) {
 }
 
 static void block_write(const struct talk *t, enum piece kind, size_t tool, bool whole, struct json_writer *w) {
-    const struct tool_order *o = kind == PIECE_TOOL ? &t->order->tools[tool] : NULL;
     json_obj(w);
     switch (kind) {
     case PIECE_THINK:
@@ -35,9 +34,9 @@ static void block_write(const struct talk *t, enum piece kind, size_t tool, bool
         break;
     case PIECE_TOOL:
         json_kv_cstr(w, "type", "tool_use");
-        json_kv_str(w, "id", o->id);
-        json_kv_str(w, "name", o->name);
-        json_kv_raw(w, "input", whole ? o->arguments : SLICE("{}"));
+        json_kv_str(w, "id", t->order->tools[tool].id);
+        json_kv_str(w, "name", t->order->tools[tool].name);
+        json_kv_raw(w, "input", whole ? t->order->tools[tool].arguments : SLICE("{}"));
         break;
     }
     json_obj_end(w);

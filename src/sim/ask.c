@@ -49,7 +49,7 @@ static void walk_message(struct walk *w, yyjson_val *m) {
 static void walk_request(struct walk *w, yyjson_val *root) {
     size_t i, max;
     yyjson_val *m;
-    struct slice before = SLICE_NONE;
+    struct slice before;
     (void)content_text(w, yyjson_obj_get(root, "prompt"));
     if (json_get_str(root, "prompt").p) {
         w->ask->last_user = json_get_str(root, "prompt");

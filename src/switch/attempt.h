@@ -67,8 +67,8 @@ struct attempt {
 void attempts_written(struct worker *w, enum err e);
 // Takes the attempt down: the fetch is cancelled, memory freed but what settle records. err is what it is recorded with.
 void attempt_end(struct attempt *at, enum err err);
-// It failed with at->problem: the next stage, or the exchange fails; after commit the client gets an error event.
-void attempt_fail(struct attempt *at, const struct problem *p);
+// It failed with *given: the next stage, or the exchange fails; after commit the client gets an error event.
+void attempt_fail(struct attempt *at, const struct problem *given);
 // The winner's proper end has been relayed and only its connection is still open: ends it well. Else false.
 bool attempt_finish_whole(struct attempt *at);
 // Arms the exchange's timer for the nearest deadline.

@@ -10,12 +10,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "flow"))
 
-MODELS = ["smollm2:135m", "llama-3.3-70b", "big", "small"]
+CLOUD = ["llama-3.3-70b", "big", "small"]
 
 
 class Reader:
-    def __init__(self, folder, daemon, url):
-        self.folder, self.daemon, self.url = folder, daemon, url
+    def __init__(self, folder, daemon):
+        self.folder, self.daemon = folder, daemon
         self.env = dict(daemon.env, GRIDTIE_URL=daemon.url, PATH=f"{folder / 'bin'}:{os.environ['PATH']}")
 
     def follow(self, block):
@@ -27,24 +27,53 @@ class Reader:
 
 
 def config_of(sim):
-    row = sim.endpoint("groq", models=MODELS)
-    prices = [{"name": f"groq/{m}", "input": "1 USD/M", "output": "2 USD/M"} for m in MODELS]
-    return {"endpoints": [row], "catalogue": {"models": prices}, "routes": {"coding": ["groq/llama-3.3-70b"]}}
+    """What the pages assume: a small local model, a cloud with a few, and the route of the quick start."""
+    local = sim.endpoint("home", "llama-server", models=["smollm2:135m"], zone="device")
+    cloud = sim.endpoint("groq", models=CLOUD)
+    prices = [{"name": f"groq/{m}", "input": "1 USD/M", "output": "2 USD/M"} for m in CLOUD]
+    return {"endpoints": [dict(local, url=sim.url + "/v1"), cloud], "catalogue": {"models": prices},
+            "routes": {"coding": ["groq/llama-3.3-70b", "home/smollm2:135m"]}}
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    from harness import BIN, Gridtie, Sim  # here, since test_text.py runs also where its packages are not
+def home_made(folder):
+    """With the program in PATH and where a build leaves it."""
+    from harness import BIN  # here, since test_text.py runs also where its packages are not
 
-    folder = tmp_path_factory.mktemp("reader")
     for place in (folder / "bin", folder / "build"):
         place.mkdir()
         (place / "gridtie").symlink_to(Path(BIN).resolve())
-    sim = Sim(folder)
-    daemon = Gridtie(folder, config_of(sim))
-    yield Reader(folder, daemon, daemon.url)
+    return folder
+
+
+def ended(daemon):
     try:
         daemon.stop()
     finally:
         daemon.kill()
-        sim.stop()
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    from harness import Gridtie, Sim
+
+    folder = home_made(tmp_path_factory.mktemp("reader"))
+    sim = Sim(folder)
+    daemon = Gridtie(folder, config_of(sim))
+    yield Reader(folder, daemon)
+    ended(daemon)
+    sim.stop()
+
+
+@pytest.fixture(scope="module")
+def real_reader(tmp_path_factory):
+    """The same before the real engine and its weights, as `make run` leaves it."""
+    from harness import Gridtie
+
+    server, weights = os.environ.get("GRIDTIE_LLAMA_SERVER", ""), os.environ.get("GRIDTIE_SMOLLM2", "")
+    if not os.access(server, os.X_OK) or not os.path.exists(weights):
+        pytest.skip("no llama-server or no weights: tools/setup engine")
+    folder = home_made(tmp_path_factory.mktemp("real"))
+    engine = {"enabled": True, "binary": server, "models": [{"name": "smollm2:135m", "file": weights}]}
+    daemon = Gridtie(folder, {"engine": engine})
+    yield Reader(folder, daemon)
+    ended(daemon)

@@ -5,17 +5,25 @@ import re
 
 import pytest
 
-from blocks import in_language
+from blocks import REPO, in_language
 
 SANITIZER = re.compile(r"Sanitizer|runtime error:")
 REFUSED = re.compile(r'"error"\s*:\s*[{"]')
 
 
-@pytest.mark.parametrize("block", in_language("sh", "python"), ids=lambda b: b.place)
-def test_a_block_works(reader, block):
+def follow(reader, block):
     done = reader.follow(block)
     said = f"{done.stdout}\n{done.stderr}"
     assert done.returncode == 0, said
     assert not SANITIZER.search(said), said
     assert not REFUSED.search(done.stdout), said
-    assert done.stdout.strip() or block.info == "sh", "a program that shows nothing shows nothing to a reader either"
+
+
+@pytest.mark.parametrize("block", in_language("sh", "python"), ids=lambda b: b.place)
+def test_a_block_works(reader, block):
+    follow(reader, block)
+
+
+@pytest.mark.parametrize("block", [b for b in in_language("sh") if b.path == REPO / "README.md"], ids=lambda b: b.place)
+def test_the_readme_works_with_the_real_engine(real_reader, block):
+    follow(real_reader, block)

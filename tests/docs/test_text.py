@@ -74,13 +74,15 @@ def test_links_lead_somewhere():
                 assert anchor in anchors(target.read_text()), f"{path}: {link}"
 
 
-def test_every_page_can_be_found_from_the_readme():
-    for path in FILES[1:]:
-        assert f"docs/{path.name}" in TEXT[FILES[0]], path.name
+def test_every_page_can_be_found():
+    linked = {link.split("#")[0].split("/")[-1] for text in TEXT.values() for link in re.findall(r"\]\(([^)\s]+)\)", text)}
+    assert not [path.name for path in FILES[1:] if path.name not in linked]
 
 
 def code_of(text):
-    return "\n".join(m[0].strip("`") for m in re.finditer(r"^```.*?^```$|`[^`\n]+`", text, re.M | re.S))
+    """Blocks and spans, without a shell's comments."""
+    code = "\n".join(m[0].strip("`") for m in re.finditer(r"^```.*?^```$|`[^`\n]+`", text, re.M | re.S))
+    return re.sub(r"\s#\s.*", "", code)
 
 
 def commands_named(text):
@@ -121,6 +123,28 @@ def test_files_that_are_named_exist():
     for path, text in TEXT.items():
         for name in re.findall(r"`((?:src|docs|tests|tools|share|bench)/[\w./-]+)`", text):
             assert (REPO / name).exists(), f"{path}: {name}"
+
+
+def test_dependencies_are_all_listed():
+    """What tools/setup installs and fetches stands in docs/DEPENDENCIES.md, with the version that is pinned."""
+    page = TEXT[REPO / "docs/DEPENDENCIES.md"]
+    body = re.search(r"^fetch_packages=\((.*?)\)$.*?^packages_of\(\) \{(.*?)^\}", (REPO / "tools/setup").read_text(),
+                     re.M | re.S)
+    rows = re.findall(r"echo ((?:[\w+. -]|\\\n)+)", body[2])
+    packages = {word for row in [body[1], *rows] for word in row.replace("\\\n", " ").split()}
+    assert len(packages) > 20 and not {p for p in packages if f"`{p}`" not in page}
+    for line in (REPO / "tools/pins").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, _, package, version = [field.strip() for field in line.split("|")[:4]]
+            assert version in page, f"{name}: {package} {version}"
+    pinned = re.findall(r"^(\S+)==\S+$", (REPO / "tests/requirements.txt").read_text().split("# brought along")[0], re.M)
+    assert not [name for name in pinned if name not in page]
+
+
+def test_providers_are_all_listed():
+    rows = re.findall(r'^PROVIDER\(\.name = "([^"]+)"', (REPO / "src/grid/providers.def").read_text(), re.M)
+    page = TEXT[REPO / "docs/endpoints.md"]
+    assert len(rows) > 5 and not [name for name in rows if f"| `{name}` |" not in page]
 
 
 def test_versions_agree():

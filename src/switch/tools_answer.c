@@ -232,6 +232,9 @@ static bool text_bytes(struct tools_reader *r, struct slice s) {
 
 // ---- which it is
 
+// The first member begins within so many bytes, or it is none of ours; a model that never gets there costs no more than that.
+#define OPENING_BYTES 256
+
 // The bytes of s up to and with c, white space before it skipped; 0: they are not all there (or it is another, *ret_other).
 static size_t skip_to(struct slice s, size_t at, char c, bool *ret_other) {
     while (at < s.n && is_space(s.p[at]))
@@ -244,8 +247,8 @@ static size_t skip_to(struct slice s, size_t at, char c, bool *ret_other) {
 
 // Sets the mode as soon as the first member's name and the beginning of its value are there. Returns what they take.
 static size_t decide_mode(struct tools_reader *r) {
-    struct slice s = buf_slice(&r->held);
-    bool other = false;
+    struct slice s = slice_first(buf_slice(&r->held), OPENING_BYTES);
+    bool other = s.n == OPENING_BYTES;
     size_t name = skip_to(s, 0, '{', &other);
     if (name)
         name = skip_to(s, name, '"', &other);
@@ -254,16 +257,16 @@ static size_t decide_mode(struct tools_reader *r) {
     bool text = at && slice_eq(slice_of(s.p + name, end), SLICE("text"));
     bool value = at && slice_eq(slice_of(s.p + name, end), SLICE("answer"));
     bool wrapped = r->em->answer_schema.p ? value : text;
-    if (other || r->em->forced || (at && !wrapped)) {
+    if (r->em->forced || (at ? !wrapped : other)) {
         r->mode = MODE_CALL;
         return 0;
     }
     if (at && text)
         at = skip_to(s, at, '"', &other);
-    if (other)
-        r->mode = MODE_CALL;
-    else if (at)
+    if (at)
         r->mode = text ? MODE_TEXT : MODE_VALUE;
+    else if (other)
+        r->mode = MODE_CALL;
     return at;
 }
 

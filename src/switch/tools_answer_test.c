@@ -286,6 +286,19 @@ TEST(tools_answer_lets_thinking_pass) {
     CHECK(!ear.wrong && same);
 }
 
+// An opening without an end is found to be none of ours, in whatever pieces it comes.
+TEST(tools_answer_bounds_its_opening) {
+    char said[600];
+    for (int spaces = 230; spaces < 270; spaces++) {
+        (void)snprintf(said, sizeof said, "%*s{\"text\":\"x\"}", spaces, "");
+        bool near = spaces + (int)strlen("{\"text\":\"") <= 256;
+        const struct row row = {&free_choice, said, FINISH_STOP,
+                                near ? "text<x> stop" : "broken<the model called no tool that it may call>"};
+        if (!answers(&row, 0, sizeof said) || !answers(&row, 1, 1) || !answers(&row, 255, 2))
+            return;
+    }
+}
+
 TEST(tools_answer_refuses_blocks_of_nobody) {
     struct ear ear;
     const struct event tool = {.kind = EV_BLOCK_BEGIN, .block_kind = BLOCK_TOOL},

@@ -151,6 +151,11 @@ TEST(memory_of_a_fallback) {
     memory_of(SCENE(.name = "fallback", .dialect = "anthropic", .model = "r", .stream = true));
 }
 
+TEST(memory_of_tools_for_a_model_without) {
+    memory_of(SCENE(.name = "tools", .dialect = "openai", .model = "plain/calls"));
+    memory_of(SCENE(.name = "tools", .dialect = "openai", .model = "plain/answers", .stream = true));
+}
+
 TEST(memory_with_a_loaded_engine) {
     memory_of(SCENE(.name = "engine", .dialect = "openai", .model = "local/warm", .stream = true));
     memory_of(SCENE(.name = "count", .dialect = "anthropic", .model = "local/warm"));

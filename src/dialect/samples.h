@@ -99,11 +99,13 @@ static const char *const openai_sample_errors[] = {
 // ---- the others
 #include "dialect/anthropic_samples.h"
 #include "dialect/ollama_samples.h"
+#include "dialect/responses_samples.h"
 
 static const struct dialect_samples samples[DIALECT_COUNT] = {
     [DIALECT_OPENAI] = {openai_sample_requests, openai_sample_streams, openai_sample_answers, openai_sample_errors},
     [DIALECT_ANTHROPIC] = ANTHROPIC_SAMPLES,
     [DIALECT_OLLAMA] = OLLAMA_SAMPLES,
+    [DIALECT_RESPONSES] = RESPONSES_SAMPLES,
 };
 
 #define EACH_SAMPLE(d, list, s)                                                              \

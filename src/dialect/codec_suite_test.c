@@ -288,6 +288,8 @@ TEST(suite_addresses_lead_to_their_dialect) {
     }
     CHECK_EQ(dialect_for_error(SLICE("/api/nothing"))->id, DIALECT_OLLAMA);
     CHECK_EQ(dialect_for_error(SLICE("/v1/messages/x"))->id, DIALECT_ANTHROPIC);
+    CHECK_EQ(dialect_for_error(SLICE("/v1beta/x"))->id, DIALECT_GEMINI);
+    CHECK_EQ(dialect_for_error(SLICE("/v1/models/m:countTokens"))->id, DIALECT_GEMINI);
     CHECK_EQ(dialect_for_error(SLICE("/v1/models/local/m:8b"))->id, DIALECT_OPENAI);
     CHECK_EQ(dialect_for_error(SLICE("/v1/responses"))->id, DIALECT_RESPONSES);
     CHECK_EQ(dialect_for_error(SLICE("/x"))->id, DIALECT_OPENAI);

@@ -64,6 +64,8 @@ const struct dialect *dialect_for_error(struct slice path) {
             return dialects[i];
     if (slice_starts(path, "/api/"))
         return dialect_get(DIALECT_OLLAMA);
+    if (slice_starts(path, "/v1beta/"))
+        return dialect_get(DIALECT_GEMINI);
     return dialect_get(slice_starts(path, "/v1/messages") ? DIALECT_ANTHROPIC : DIALECT_OPENAI);
 }
 

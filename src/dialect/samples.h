@@ -98,6 +98,7 @@ static const char *const openai_sample_errors[] = {
 
 // ---- the others
 #include "dialect/anthropic_samples.h"
+#include "dialect/gemini_samples.h"
 #include "dialect/ollama_samples.h"
 #include "dialect/responses_samples.h"
 
@@ -106,6 +107,7 @@ static const struct dialect_samples samples[DIALECT_COUNT] = {
     [DIALECT_ANTHROPIC] = ANTHROPIC_SAMPLES,
     [DIALECT_OLLAMA] = OLLAMA_SAMPLES,
     [DIALECT_RESPONSES] = RESPONSES_SAMPLES,
+    [DIALECT_GEMINI] = GEMINI_SAMPLES,
 };
 
 #define EACH_SAMPLE(d, list, s)                                                              \

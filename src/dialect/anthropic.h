@@ -33,6 +33,7 @@ enum anthropic_said {
     SAID_STOP = 1 << 10,
     SAID_NAME = 1 << 11,
     SAID_DETAIL = 1 << 12,
+    SAID_SIGNATURE = 1 << 13,
 };
 
 struct anthropic_out {

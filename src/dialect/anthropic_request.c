@@ -221,7 +221,6 @@ enum err anthropic_read_request(struct arena *a, enum op op, struct slice body, 
     e = read_root(&rd, &root, r);
     if (e)
         return e;
-    request_note_media(r);
     *ret = r;
-    return ERR_OK;
+    return request_complete(&rd, r);
 }

@@ -5,6 +5,7 @@
 // penalties, no log probabilities; it wants max_tokens, and thinking as a budget below that. All memory is the arena's.
 #include "dialect/anthropic.h"
 #include "base/limits.h"
+#include "dialect/carry.h"
 
 #define DEFAULT_MAX_TOKENS 4096
 #define LEAST_BUDGET 1024 // what Anthropic accepts
@@ -30,7 +31,8 @@ static bool turn_lacks_thinking(const struct request *r) {
         called = signed_thought = false;
         for (const struct part *p = m->parts; p; p = p->next) {
             called |= p->kind == PART_TOOL_CALL;
-            signed_thought |= p->kind == PART_THINK && (p->signature.n || p->redacted);
+            signed_thought |=
+                p->kind == PART_THINK && (p->signature.n || p->redacted) && carry_made_by(r, p, DIALECT_ANTHROPIC);
         }
     }
     return called && !signed_thought;
@@ -291,6 +293,8 @@ static enum err write_fields(struct anthropic_out *out) {
     put_tool_choice(out);
     put_thinking(out, &t);
     put_output_config(out);
+    if (!out->foreign)
+        put_unmodelled(w, r);
     json_obj_end(w);
     if (out->foreign)
         note_dropped(out);
@@ -351,7 +355,7 @@ enum err anthropic_write_request(struct arena *a, const struct request *r, const
     ret->n_headers = 1;
     struct anthropic_out out = {
         .a = a, .r = r, .o = o, .wire = ret, .w = JSON_WRITER(&b), .foreign = r->dialect != DIALECT_ANTHROPIC};
-    enum err e = !out.foreign && r->doc.src.p ? write_source(&out) : write_fields(&out);
+    enum err e = request_can_splice(r, DIALECT_ANTHROPIC) ? write_source(&out) : write_fields(&out);
     buf_done(&b);
     if (e)
         *problem = PROBLEM(e);

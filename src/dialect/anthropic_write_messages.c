@@ -3,6 +3,7 @@
 // stand, are collected in front; messages of one role in a row become one, a tool's result being the user's. A message is
 // opened by its first part, so that one without any part is not written. What has no place leaves a note.
 #include "dialect/anthropic.h"
+#include "dialect/carry.h"
 
 void anthropic_note(struct anthropic_out *out, const char *action, const char *path, const char *reason) {
     notes_add(out->a, &out->wire->notes, action, slice_str(path), reason);
@@ -104,6 +105,8 @@ static void put_thinking(struct anthropic_out *out, const struct part *p) {
 }
 
 static void put_tool_use(struct anthropic_out *out, const struct part *p) {
+    if (p->signature.n)
+        anthropic_say(out, SAID_SIGNATURE, "dropped", "signature", "another provider's, which this one would refuse");
     if (!arguments_object(out->a, p->text).p)
         anthropic_say(out, SAID_ARGUMENTS, "approximated", "tool_calls.function.arguments",
                       "they are no JSON object, and this dialect takes nothing else");
@@ -137,8 +140,11 @@ static void put_tool_result(struct anthropic_out *out, const struct part *p) {
 // ---- any part
 
 static bool can_write_thinking(struct anthropic_out *out, const struct part *p) {
-    if (own(out) || (p->redacted && p->data.n) || p->signature.n)
+    bool is_signed = (p->redacted && p->data.n) || p->signature.n;
+    if (carry_made_by(out->r, p, DIALECT_ANTHROPIC) && (is_signed || own(out)))
         return true;
+    if (is_signed)
+        anthropic_say(out, SAID_SIGNATURE, "dropped", "signature", "another provider's, which this one would refuse");
     anthropic_say(out, SAID_THINK, "dropped", "thinking", "without a signature this dialect does not take it back");
     return false;
 }

@@ -310,3 +310,76 @@ enum err field_strings(struct field_reader *rd, const struct field_at *obj, cons
     *ret_n = n;
     return ERR_OK;
 }
+
+// ---- members that are only looked at
+
+static bool type_fits(yyjson_val *v, char type) {
+    switch (type) {
+    case 's':
+        return yyjson_is_str(v);
+    case 'b':
+        return yyjson_is_bool(v);
+    case 'n':
+    case 'i':
+        return yyjson_is_num(v);
+    case 'a':
+    case 't':
+        return yyjson_is_arr(v);
+    default:
+        return yyjson_is_obj(v);
+    }
+}
+
+static const char *type_expected(char type) {
+    switch (type) {
+    case 's':
+        return "a string";
+    case 'b':
+        return "a boolean";
+    case 'n':
+        return "a number";
+    case 'i':
+        return "an integer";
+    case 'a':
+        return "an array";
+    case 't':
+        return "an array of strings";
+    default:
+        return "an object";
+    }
+}
+
+static enum err strings_inside(struct field_reader *rd, const struct field_at *obj, const char *name, yyjson_val *v) {
+    yyjson_val *key, *item;
+    size_t i, n;
+    const struct field_at at = FIELD_MEMBER(obj, name, v);
+    yyjson_arr_foreach(v, i, n, item) {
+        const struct field_at one = FIELD_ELEMENT(&at, i, item);
+        if (!yyjson_is_str(item))
+            return field_wrong(rd, &one, NULL, "a string", item);
+    }
+    yyjson_obj_foreach(v, i, n, key, item) {
+        if (!yyjson_is_str(item))
+            return field_wrong(rd, &at, yyjson_get_str(key), "a string", item);
+    }
+    return ERR_OK;
+}
+
+enum err field_types(struct field_reader *rd, const struct field_at *obj, const struct field_type *rows) {
+    for (; rows->name; rows++) {
+        yyjson_val *v = member(obj, rows->name);
+        int64_t whole;
+        enum err e = ERR_OK;
+        if (!v)
+            continue;
+        if (!type_fits(v, rows->type))
+            e = field_wrong(rd, obj, rows->name, type_expected(rows->type), v);
+        else if (rows->type == 'i' && !whole_number(v, &whole))
+            e = field_refuse(rd, obj, rows->name, ERR_BAD_FIELD, "expected an integer");
+        else if (rows->type == 't' || rows->type == 'm')
+            e = strings_inside(rd, obj, rows->name, v);
+        if (e)
+            return e;
+    }
+    return ERR_OK;
+}

@@ -67,6 +67,15 @@ MUST_CHECK enum err field_obj_src(struct field_reader *rd, const struct field_at
 MUST_CHECK enum err field_strings(struct field_reader *rd, const struct field_at *obj, const char *name, size_t max,
                                   struct slice **ret, size_t *ret_n);
 
+// What is only looked at so that a wrong type is named here and not by an upstream: the members of `obj` in rows, which
+// end with name NULL. Types: s string, b boolean, i integer, n number, a array, o object, t array of strings, m object of
+// strings.
+struct field_type {
+    const char *name;
+    char type;
+};
+MUST_CHECK enum err field_types(struct field_reader *rd, const struct field_at *obj, const struct field_type *rows);
+
 // --- source bytes of array elements, in step with yyjson_arr_foreach
 struct src_walk {
     struct slice rest;
@@ -113,10 +122,29 @@ bool data_url_split(struct slice url, struct slice *ret_media_type, struct slice
 // A tool's arguments as they may stand raw in JSON: the text when it is a JSON object, else "{}" (empty) — SLICE_NONE when
 // it is neither (the model wrote no JSON).
 struct slice arguments_object(struct arena *a, struct slice arguments);
-// Sets has_images … has_remote_media from the parts, tool results included.
-void request_note_media(struct request *r);
+// The end of every read_request: unpacks what carry.h packed, sets has_images … has_remote_media. ERR_NO_MEMORY.
+MUST_CHECK enum err request_complete(struct field_reader *rd, struct request *r);
+// One more name that other dialects must note; ERR_NO_MEMORY. path is static or in the arena.
+MUST_CHECK enum err request_unmodelled_add(struct field_reader *rd, struct request *r, const char *path);
 // For a writer of another dialect: a note for each member that was not modelled.
 void notes_unmodelled(struct arena *a, struct notes *n, const struct request *r);
+// Can the client's own bytes go to an upstream of dialect d?
+static inline bool request_can_splice(const struct request *r, enum dialect_id d) {
+    return r->dialect == (int)d && r->doc.src.p && !r->carried;
+}
+// From the fields, for the client's own dialect: the root members that were not modelled, as they came.
+void put_unmodelled(struct json_writer *w, const struct request *r);
+
+// Ids for calls that came without. Zeroed to begin.
+struct open_call;
+struct call_ids {
+    unsigned made;
+    struct open_call *open, **tail; // calls of the last turn that wait for their results
+};
+void call_ids_turn(struct call_ids *ids); // a turn with calls begins: what waits is forgotten
+// A call that was read, and a result; each gets an id if it has none. ERR_NO_MEMORY.
+MUST_CHECK enum err call_ids_add(struct field_reader *rd, struct call_ids *ids, struct part *call);
+MUST_CHECK enum err call_ids_take(struct field_reader *rd, struct call_ids *ids, struct part *result);
 
 // Thinking levels ⇄ budgets: minimal 512, low 1024, medium 4096, high 16384 tokens, each level up to the middle.
 enum think think_of_budget(int64_t tokens);

@@ -4,6 +4,7 @@
 // What is allocated belongs to the arena. No I/O, no logging.
 #include "dialect/codec.h"
 #include "base/limits.h"
+#include "dialect/carry.h"
 
 struct message *message_add(struct arena *a, struct message ***tail, enum role role) {
     struct message *m = ARENA_NEW(a, struct message);
@@ -94,15 +95,52 @@ static void note_part(struct request *r, const struct part *p) {
         note_part(r, inner);
 }
 
-void request_note_media(struct request *r) {
+static void note_media(struct request *r) {
     for (const struct message *m = r->messages; m; m = m->next)
         for (const struct part *p = m->parts; p; p = p->next)
             note_part(r, p);
 }
 
+enum err request_complete(struct field_reader *rd, struct request *r) {
+    if (carry_unpack(rd->a, r))
+        return field_no_memory(rd);
+    note_media(r);
+    return ERR_OK;
+}
+
+enum err request_unmodelled_add(struct field_reader *rd, struct request *r, const char *path) {
+    if (r->n_unmodelled >= LIMIT_DROPPED)
+        return ERR_OK;
+    struct slice *all = arena_array(rd->a, r->n_unmodelled + 1, sizeof *all);
+    if (!all || !path)
+        return field_no_memory(rd);
+    if (r->n_unmodelled)
+        memcpy(all, r->unmodelled, r->n_unmodelled * sizeof *all);
+    all[r->n_unmodelled++] = slice_str(path);
+    r->unmodelled = all;
+    return ERR_OK;
+}
+
+void put_unmodelled(struct json_writer *w, const struct request *r) {
+    if (!r->doc.src.p)
+        return;
+    yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(r->doc.doc));
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
+        for (size_t i = 0; i < r->n_unmodelled; i++) {
+            if (!slice_eq(json_str(key), r->unmodelled[i]))
+                continue;
+            json_key_slice(w, json_str(key));
+            json_put_raw(w, json_member_src(&r->doc, key));
+            break;
+        }
+    }
+}
+
 void notes_unmodelled(struct arena *a, struct notes *n, const struct request *r) {
     for (size_t i = 0; i < r->n_unmodelled; i++)
         notes_add(a, n, "dropped", r->unmodelled[i], "this field is known to the client's dialect only");
+    if (r->store)
+        notes_add(a, n, "dropped", SLICE("store"), "answers are not kept: send back what the next turn needs");
 }
 
 // ---- thinking

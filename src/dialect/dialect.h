@@ -24,7 +24,8 @@ enum quirk {
     QUIRK_CACHE_PROMPT = 1 << 5, // llama-server extras are understood (top_k, min_p, chat_template_kwargs, timings)
 };
 
-// Where a client reaches this dialect. A path ending in '/' in a table matches exactly all the same.
+// Where a client reaches this dialect. "{model}" in a path stands for one or more bytes, slashes too.
+#define MODEL_IN_PATH "{model}"
 struct dialect_address {
     const char *method;
     const char *path;
@@ -42,7 +43,8 @@ struct write_options {
 
 // A request on its way to an upstream.
 struct wire_request {
-    const char *path; // behind the endpoint's base URL, e.g. "/chat/completions"; base URLs end before that
+    const char *path; // behind the endpoint's base URL, e.g. "/chat/completions"; base URLs end before that. Arena
+    bool json_array;  // its stream will be one JSON array, whatever the dialect's framing is
     struct header_pair {
         const char *name;
         struct slice value;
@@ -67,17 +69,24 @@ struct identity {
 
 struct dialect {
     enum dialect_id id;
-    const char *name;                        // "openai", "anthropic", "ollama"
+    const char *name;                        // "openai", "anthropic", "ollama", "responses", "gemini"
     const struct dialect_address *addresses; // ends with method NULL
     enum framing framing;
     const char *stream_content_type;
     const char *const *carried_headers; // client's headers that travel to an upstream of this dialect, NULL-terminated
     struct slice keepalive;             // bytes that keep a waiting stream open; empty: none
+    bool counts_tokens;                 // an upstream has an address for OP_COUNT_TOKENS
+    bool signs_thinking;                // its thinking has a field for a signature
+    bool signs_calls;                   // its calls have one
 
     // --- the client's side
     // body must live as long as the arena. Errors: ERR_BAD_JSON, ERR_BAD_FIELD, ERR_MISSING_FIELD, ERR_UNSUPPORTED,
     // ERR_NO_MEMORY, with *problem filled (message names the field and what was expected).
     enum err (*read_request)(struct arena *a, enum op op, struct slice body, struct request **ret,
+                             struct problem *problem);
+    // NULL, or for a dialect whose addresses say what others have in the body (model, stream): takes it from there.
+    // Call it behind read_request. The same errors.
+    enum err (*read_address)(struct arena *a, struct slice path, struct slice query, struct request *r,
                              struct problem *problem);
     // A whole answer as this dialect's body.
     enum err (*write_answer)(struct arena *a, const struct request *r, const struct answer *answer,
@@ -109,9 +118,14 @@ static inline const struct dialect *dialect_get(enum dialect_id id) {
 }
 // By name; NULL if there is none.
 const struct dialect *dialect_by_name(struct slice name);
+// Of the stream that r's client gets.
+const char *dialect_stream_type(const struct dialect *d, const struct request *r);
 // Which dialect and op serve this method and path; NULL if none. *ret_known_path: the path exists with another method.
 const struct dialect *dialect_for(struct slice method, struct slice path, enum op *ret_op, bool *ret_known_path);
-// The dialect whose error shape fits a path that is not served (/api/… → Ollama, /v1/messages… → Anthropic, else OpenAI).
+// Does the path fit the table's pattern? *ret_model: what stands for {model}, raw; p NULL without one.
+bool dialect_path_split(const char *pattern, struct slice path, struct slice *ret_model);
+// The dialect whose error shape fits a path that is not served: whose address it is with another method, else by its
+// beginning (/api/… → Ollama, /v1/messages… → Anthropic, /v1beta/… → Gemini), else OpenAI.
 const struct dialect *dialect_for_error(struct slice path);
 // HTTP status → error, for upstream answers without a readable body: 401, 403 → UP_AUTH, 404 → UP_NOT_FOUND,
 // 408 → UP_TIMEOUT, 429 → UP_RATE_LIMIT, 413 → TOO_LARGE, other 4xx → UP_REFUSED, 503/529 → UP_OVERLOADED, 5xx → UP_INTERNAL.

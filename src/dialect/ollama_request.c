@@ -10,17 +10,6 @@ static const char *const modelled[] = {"model",      "messages", "prompt",      
                                        "images",     "format",   "options",      "stream", "think",  "tools",
                                        "keep_alive", "logprobs", "top_logprobs", NULL};
 
-// Calls of the last assistant message that wait for their results.
-struct open_call {
-    struct open_call *next;
-    const struct part *call;
-};
-
-struct ids {
-    unsigned made;
-    struct open_call *open, **tail;
-};
-
 // The first bytes of base64 tell the format; what is none of these is left to the upstream.
 static struct slice media_type_of(struct slice base64) {
     if (slice_starts(base64, "/9j/"))
@@ -64,42 +53,7 @@ static enum err put_text(struct field_reader *rd, struct part ***tail, enum part
     return ERR_OK;
 }
 
-// ---- calls and results. Older Ollamas have no ids: a call gets its number, and a result the id of the call that it
-// names, or else of the first that waits.
-
-static struct slice next_id(struct field_reader *rd, struct ids *ids) {
-    return slice_str(arena_printf(rd->a, "call_%u", ids->made++));
-}
-
-static enum err open_add(struct field_reader *rd, struct ids *ids, const struct part *call) {
-    struct open_call *o = ARENA_NEW(rd->a, struct open_call);
-    if (!o || !call->id.p)
-        return field_no_memory(rd);
-    o->call = call;
-    *ids->tail = o;
-    ids->tail = &o->next;
-    return ERR_OK;
-}
-
-static struct open_call **open_find(struct ids *ids, struct slice id, struct slice name) {
-    for (struct open_call **at = &ids->open; *at; at = &(*at)->next)
-        if (id.n ? slice_eq((*at)->call->id, id) : slice_eq((*at)->call->name, name))
-            return at;
-    return &ids->open;
-}
-
-static struct slice open_take(struct field_reader *rd, struct ids *ids, struct slice id, struct slice name) {
-    struct open_call **at = open_find(ids, id, name), *found = *at;
-    bool meant = found && (!id.n || slice_eq(found->call->id, id));
-    if (meant) {
-        *at = found->next;
-        if (!found->next)
-            ids->tail = at;
-    }
-    if (id.n)
-        return id;
-    return found ? found->call->id : next_id(rd, ids);
-}
+// ---- calls and results; older Ollamas have no ids
 
 static enum err read_arguments(struct field_reader *rd, const struct field_at *f, struct part *p) {
     yyjson_val *v = yyjson_obj_get(f->val, "arguments");
@@ -108,7 +62,8 @@ static enum err read_arguments(struct field_reader *rd, const struct field_at *f
     return field_obj_src(rd, f, "arguments", &p->text);
 }
 
-static enum err read_call(struct field_reader *rd, const struct field_at *at, struct part ***tail, struct ids *ids) {
+static enum err read_call(struct field_reader *rd, const struct field_at *at, struct part ***tail,
+                          struct call_ids *ids) {
     yyjson_val *function = NULL;
     enum err e = yyjson_is_obj(at->val) ? field_obj(rd, at, "function", &function)
                                         : field_wrong(rd, at, NULL, "an object", at->val);
@@ -121,16 +76,15 @@ static enum err read_call(struct field_reader *rd, const struct field_at *at, st
     if (!p)
         return field_no_memory(rd);
     e = field_str(rd, at, "id", &p->id);
-    if (!e && !p->id.n)
-        p->id = next_id(rd, ids);
     if (!e)
         e = field_str_needed(rd, &f, "name", &p->name);
     if (!e)
         e = read_arguments(rd, &f, p);
-    return e ? e : open_add(rd, ids, p);
+    return e ? e : call_ids_add(rd, ids, p);
 }
 
-static enum err read_calls(struct field_reader *rd, const struct field_at *obj, struct part ***tail, struct ids *ids) {
+static enum err read_calls(struct field_reader *rd, const struct field_at *obj, struct part ***tail,
+                           struct call_ids *ids) {
     yyjson_val *list = NULL, *v;
     size_t i, n;
     enum err e = field_arr(rd, obj, "tool_calls", &list);
@@ -138,8 +92,7 @@ static enum err read_calls(struct field_reader *rd, const struct field_at *obj, 
         return e;
     if (yyjson_arr_size(list) > LIMIT_TOOLS)
         return field_refuse(rd, obj, "tool_calls", ERR_BAD_FIELD, "there are too many calls");
-    ids->open = NULL;
-    ids->tail = &ids->open;
+    call_ids_turn(ids);
     const struct field_at at = FIELD_MEMBER(obj, "tool_calls", list);
     yyjson_arr_foreach(list, i, n, v) {
         const struct field_at one = FIELD_ELEMENT(&at, i, v);
@@ -169,26 +122,24 @@ static enum err role_of(struct field_reader *rd, const struct field_at *at, enum
 }
 
 static enum err read_tool_result(struct field_reader *rd, const struct field_at *at, struct part ***tail,
-                                 struct ids *ids, struct slice content) {
-    struct slice id = SLICE_NONE;
+                                 struct call_ids *ids, struct slice content) {
     struct part *p = part_add(rd->a, tail, PART_TOOL_RESULT);
     if (!p)
         return field_no_memory(rd);
     struct part **inner = &p->content;
     enum err e = field_str(rd, at, "tool_name", &p->name);
     if (!e)
-        e = field_str(rd, at, "tool_call_id", &id);
+        e = field_str(rd, at, "tool_call_id", &p->id);
+    if (!e)
+        e = call_ids_take(rd, ids, p);
     if (e)
         return e;
-    p->id = open_take(rd, ids, id, p->name);
-    if (!p->id.p)
-        return field_no_memory(rd);
     e = put_text(rd, &inner, PART_TEXT, content);
     return e ? e : read_images(rd, at, &inner);
 }
 
 static enum err read_message(struct field_reader *rd, const struct field_at *at, struct message ***tail,
-                             struct ids *ids) {
+                             struct call_ids *ids) {
     struct slice content = SLICE_NONE, thinking = SLICE_NONE;
     enum role role = ROLE_USER;
     enum err e = role_of(rd, at, &role);
@@ -215,7 +166,7 @@ static enum err read_message(struct field_reader *rd, const struct field_at *at,
 static enum err read_messages(struct field_reader *rd, const struct field_at *root, struct request *r) {
     yyjson_val *list = NULL, *v;
     size_t i, n;
-    struct ids ids = {0, NULL, &ids.open};
+    struct call_ids ids = {0, NULL, NULL};
     struct message **tail = &r->messages;
     enum err e = field_arr(rd, root, "messages", &list);
     if (e || !list)
@@ -453,7 +404,6 @@ enum err ollama_read_request(struct arena *a, enum op op, struct slice body, str
     if (e)
         return e;
     r->keep_alive = json_get_src(&rd.doc, val, "keep_alive");
-    request_note_media(r);
     *ret = r;
-    return ERR_OK;
+    return request_complete(&rd, r);
 }

@@ -406,7 +406,7 @@ enum err ollama_write_request(struct arena *a, const struct request *r, const st
     notes_init(&ret->notes);
     enum err e = ERR_UNSUPPORTED; // Ollama does not count without answering
     if (r->op != OP_COUNT_TOKENS)
-        e = r->dialect == DIALECT_OLLAMA && r->doc.src.p ? write_spliced(&out) : write_fields(&out);
+        e = request_can_splice(r, DIALECT_OLLAMA) ? write_spliced(&out) : write_fields(&out);
     if (e)
         *problem = PROBLEM(e);
     return e;

@@ -256,12 +256,15 @@ static enum err write_fields(struct openai_out *out) {
     put_extras(out);
     put_thinking(out);
     put_stream(out);
+    if (r->dialect == DIALECT_OPENAI)
+        put_unmodelled(w, r);
     json_obj_end(w);
     if (r->op == OP_GENERATE && r->raw)
         note(out, "approximated", "raw", "this dialect always applies the model's chat template");
     if (r->op == OP_GENERATE && r->suffix.n)
         note(out, "dropped", "suffix", "this dialect cannot fill in the middle");
-    notes_unmodelled(out->a, &out->wire->notes, r);
+    if (r->dialect != DIALECT_OPENAI)
+        notes_unmodelled(out->a, &out->wire->notes, r);
     return buf_into_arena(w->out, out->a, &out->wire->body);
 }
 
@@ -415,8 +418,7 @@ enum err openai_write_request(struct arena *a, const struct request *r, const st
         problem->message = SLICE("this target cannot count tokens");
         return ERR_UNSUPPORTED;
     }
-    bool spliced = r->dialect == DIALECT_OPENAI && r->doc.src.p;
-    enum err e = spliced ? write_spliced(&out) : write_fields(&out);
+    enum err e = request_can_splice(r, DIALECT_OPENAI) ? write_spliced(&out) : write_fields(&out);
     if (e)
         *problem = PROBLEM(e);
     return e;

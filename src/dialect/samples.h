@@ -16,6 +16,8 @@ struct dialect_samples {
     const char *const *answers;
     // Error bodies (their status is 400).
     const char *const *errors;
+    // NULL, or of a dialect that refuses a wrong type wherever it stands: what a path holds where anything may be.
+    const char *const *free_paths;
 };
 
 // ---- openai
@@ -94,23 +96,18 @@ static const char *const openai_sample_errors[] = {
     NULL,
 };
 
-// ---- anthropic: anthropic_samples.h, when it is there
-#if __has_include("dialect/anthropic_samples.h")
+// ---- the others
 #include "dialect/anthropic_samples.h"
-#endif
-// ---- ollama: ollama_samples.h, when it is there
-#if __has_include("dialect/ollama_samples.h")
+#include "dialect/gemini_samples.h"
 #include "dialect/ollama_samples.h"
-#endif
+#include "dialect/responses_samples.h"
 
 static const struct dialect_samples samples[DIALECT_COUNT] = {
     [DIALECT_OPENAI] = {openai_sample_requests, openai_sample_streams, openai_sample_answers, openai_sample_errors},
-#ifdef ANTHROPIC_SAMPLES // {anthropic_sample_requests, …_streams, …_answers, …_errors}
     [DIALECT_ANTHROPIC] = ANTHROPIC_SAMPLES,
-#endif
-#ifdef OLLAMA_SAMPLES
     [DIALECT_OLLAMA] = OLLAMA_SAMPLES,
-#endif
+    [DIALECT_RESPONSES] = RESPONSES_SAMPLES,
+    [DIALECT_GEMINI] = GEMINI_SAMPLES,
 };
 
 #define EACH_SAMPLE(d, list, s)                                                              \
@@ -131,9 +128,11 @@ static inline bool sample_frame(enum framing framing, struct slice *rest, struct
         ret->raw.n = ret->data.n + 1;
         return true;
     }
-    size_t end = slice_search(*rest, SLICE("\n\n"));
+    size_t end = slice_search(*rest, SLICE("\n\n")), cr = slice_search(*rest, SLICE("\r\n\r\n")), n = 2;
+    if (cr < end)
+        end = cr, n = 4;
     struct slice event = slice_first(*rest, end == SIZE_MAX ? rest->n : end);
-    ret->raw = slice_first(*rest, end == SIZE_MAX ? rest->n : end + 2);
+    ret->raw = slice_first(*rest, end == SIZE_MAX ? rest->n : end + n);
     *rest = slice_from(*rest, ret->raw.n);
     ret->comment = event.n && event.p[0] == ':';
     while (event.n) {
@@ -159,6 +158,17 @@ static inline enum err sample_read_stream(struct arena *a, const struct dialect 
     while (!e && sample_frame(d->framing, &bytes, &f))
         e = d->reader_frame(r, &f, sink);
     return e ? e : d->reader_finish(r, sink);
+}
+
+// A request as an upstream of dialect d gets it, read again there.
+static inline enum err sample_read_wire(struct arena *a, const struct dialect *d, const struct wire_request *wire,
+                                        enum op op, struct request **ret, struct problem *p) {
+    *p = PROBLEM(ERR_OK);
+    enum err e = d->read_request(a, op, wire->body, ret, p);
+    if (e || !d->read_address)
+        return e;
+    struct slice query = slice_str(arena_printf(a, "/v1beta%s", wire->path)), path = slice_split(&query, '?');
+    return d->read_address(a, path, query, *ret, p);
 }
 
 static const struct identity sample_identity = {{"x1", 2}, {"named", 5}, 1700000001};

@@ -94,6 +94,8 @@ static enum err add_begin(struct answer *a, const struct event *ev) {
     e = keep(a, ev->text, &b->opening);
     if (!e)
         e = keep(a, ev->call_id, &b->call_id);
+    if (!e)
+        e = keep(a, ev->signature, &b->signature);
     return e ? e : keep(a, ev->name, &b->name);
 }
 
@@ -203,6 +205,7 @@ static enum err replay_block(const struct answer_block *b, struct event_sink *si
     begin.redacted = b->redacted;
     begin.text = b->opening;
     begin.call_id = b->call_id;
+    begin.signature = b->signature;
     begin.name = b->name;
     enum err e = sink->emit(sink->ctx, &begin);
     if (e)

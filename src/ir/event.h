@@ -12,7 +12,8 @@
 
 enum event_kind {
     EV_START,       // id, model, created_s
-    EV_BLOCK_BEGIN, // block, choice, block_kind; tool: call_id, name; opaque: raw JSON
+    EV_BLOCK_BEGIN, // block, choice, block_kind; tool: call_id, name, signature if known; think: call_id if the
+                    // thinking has an id; opaque: name (of another dialect than Anthropic with its prefix), raw JSON
     EV_DELTA,       // block, text: text, thinking, refusal, or a piece of a tool's arguments (JSON text)
     EV_META,        // block (or choice), name = "logprobs" | "citation" | "timings" …, raw JSON in text
     EV_BLOCK_END,   // block, signature

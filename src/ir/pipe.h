@@ -11,6 +11,7 @@ enum phase {
     PHASE_OBSERVE, // look only: usage, commit, timings
     PHASE_RESTORE, // private values come back
     PHASE_GUARD,   // may end the stream (budget, schema)
+    PHASE_CARRY,   // signatures are packed for a client whose dialect has no field for them
     PHASE_COLLECT, // gathers a whole answer
     PHASE_WRITE,   // the client's dialect
 };

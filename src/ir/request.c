@@ -21,6 +21,7 @@ void request_init(struct request *r) {
         .logprobs = -1,
         .top_logprobs = -1,
         .think_budget = -1,
+        .think_shown = -1,
         .context = -1,
     };
 }

@@ -9,7 +9,7 @@
 enum op {
     OP_CHAT,
     OP_GENERATE,     // Ollama's /api/generate: one prompt, templated unless raw
-    OP_COUNT_TOKENS, // Anthropic's count_tokens
+    OP_COUNT_TOKENS, // how many tokens a request is: Anthropic's count_tokens, OpenAI's input_tokens, Gemini's countTokens
 };
 
 enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL };
@@ -19,7 +19,7 @@ enum part_kind {
     PART_IMAGE,
     PART_AUDIO,
     PART_DOCUMENT,
-    PART_THINK,       // text, signature; redacted: only data
+    PART_THINK,       // text, signature, id if it has one; redacted: only data
     PART_TOOL_CALL,   // id, name, text = arguments as JSON text
     PART_TOOL_RESULT, // id, name if known, content = parts, is_error
     PART_REFUSAL,
@@ -41,6 +41,7 @@ struct part {
     struct part *content;       // of a tool result
     bool redacted;
     bool is_error;
+    uint8_t made_by;  // whose signature it is: 1 + enum dialect_id; 0: of the client's own dialect
     struct slice src; // the JSON it was read from; p NULL when erased or synthetic
 };
 
@@ -118,6 +119,7 @@ struct request {
     int64_t top_logprobs; // -1 unset
     enum think think;
     int64_t think_budget;          // tokens, -1 unset
+    int think_shown;               // -1 unset, 0, 1: does the client want to read the thinking?
     struct slice user;             // OpenAI user, Anthropic metadata.user_id
     struct slice keep_alive;       // Ollama, raw JSON
     int64_t context;               // Ollama num_ctx, -1 unset
@@ -126,6 +128,9 @@ struct request {
     struct slice provider_prefs; // OpenRouter's `provider`, raw JSON, absent if none
     struct slice *unmodelled;    // names of members that only the source carries, at most LIMIT_DROPPED
     size_t n_unmodelled;
+    bool store;        // the client wants the answer kept (OpenAI responses); nobody does
+    bool stream_array; // Gemini: a stream is one JSON array, not events
+    bool carried;      // holds what dialect/carry.h packed: the source can't be sent on as it is
     bool has_images, has_audio, has_documents, has_thinking, has_remote_media;
     struct json_doc doc; // the tree it was read from; doc.src is the body. src.p NULL: erased or synthetic
 };

@@ -45,6 +45,7 @@ static const char *part_differs(const struct part *x, const struct part *y) {
     SAME_SLICE(x->cache_control, y->cache_control, "part.cache_control");
     SAME(x->redacted == y->redacted, "part.redacted");
     SAME(x->is_error == y->is_error, "part.is_error");
+    SAME(x->made_by == y->made_by, "part.made_by");
     return parts_differ(x->content, y->content);
 }
 
@@ -111,6 +112,7 @@ static const char *sampling_differs(const struct request *a, const struct reques
     SAME(a->top_logprobs == b->top_logprobs, "top_logprobs");
     SAME(a->think == b->think, "think");
     SAME(a->think_budget == b->think_budget, "think_budget");
+    SAME(a->think_shown == b->think_shown, "think_shown");
     SAME(a->context == b->context, "context");
     return slices_differ(a->stops, a->n_stops, b->stops, b->n_stops, "stops");
 }

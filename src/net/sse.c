@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes to frames: server-sent events (WHATWG HTML 9.2.5, 9.2.6) and lines of NDJSON. It stands between every upstream
-// body and the dialect that reads it.
+// Bytes to frames: server-sent events (WHATWG HTML 9.2.5, 9.2.6), lines of NDJSON and the objects of a JSON array. It
+// stands between every upstream body and the dialect that reads it.
 //
 // A frame that is whole within the bytes given is emitted with slices of those bytes, nothing is copied. Only a frame
 // that was cut is gathered in `pending`, and only an event of several data lines is joined in `joined`; both belong to
@@ -80,6 +80,32 @@ static size_t record_length(struct slice s, size_t *scanned) {
     return 0;
 }
 
+// Brackets are counted outside of strings; whether it is JSON is for whoever reads the frame.
+static bool element_step(struct frame_reader *r, char c) {
+    if (r->quoted_) {
+        r->quoted_ = r->escaped_ || c != '"';
+        r->escaped_ = !r->escaped_ && c == '\\';
+        return false;
+    }
+    r->quoted_ = c == '"';
+    if (c == '[' && r->depth_ == 0)
+        r->array_ = true;
+    if (c == '{' || c == '[')
+        r->depth_++;
+    if ((c != '}' && c != ']') || r->depth_ == 0)
+        return false;
+    r->depth_--;
+    return r->depth_ == 0 || (r->array_ && c == '}' && r->depth_ == 1);
+}
+
+// Up to and with the end of an object of the array, or of the array itself.
+static size_t element_length(struct frame_reader *r, struct slice s) {
+    while (r->scanned_ < s.n)
+        if (element_step(r, s.p[r->scanned_++]))
+            return r->scanned_;
+    return 0;
+}
+
 // Cuts the next line off *rest, its terminator too.
 static struct slice line_next(struct slice *rest) {
     size_t at = line_end(*rest, 0);
@@ -156,16 +182,40 @@ static enum err record_emit(struct slice raw, frame_emit *emit, void *ctx) {
     return emit(ctx, &f);
 }
 
+static enum err element_emit(struct slice raw, frame_emit *emit, void *ctx) {
+    struct frame f = {.raw = raw, .comment = true};
+    size_t from = raw.p[raw.n - 1] == '}' ? slice_find(raw, '{') : SIZE_MAX;
+    if (from != SIZE_MAX) {
+        f.data = slice_from(raw, from);
+        f.comment = false;
+    }
+    return emit(ctx, &f);
+}
+
 static enum err frame_emit_raw(struct frame_reader *r, struct slice raw, frame_emit *emit, void *ctx) {
     if (raw.n > r->max_bytes)
         return ERR_TOO_LARGE;
     if (r->framing == FRAMING_NDJSON)
         return record_emit(raw, emit, ctx);
+    if (r->framing == FRAMING_JSON_ARRAY)
+        return element_emit(raw, emit, ctx);
     enum err e = event_emit(r, raw, emit, ctx);
     // One long event should not hold its memory for the rest of the stream.
     if (r->joined.cap > APPEND_BYTES)
         buf_done(&r->joined);
     return e;
+}
+
+static size_t frame_length(struct frame_reader *r, struct slice s, bool at_end) {
+    switch (r->framing) {
+    case FRAMING_NDJSON:
+        return record_length(s, &r->scanned_);
+    case FRAMING_JSON_ARRAY:
+        return element_length(r, s);
+    case FRAMING_SSE:
+        break;
+    }
+    return event_length(s, r->begun_, at_end, &r->line_, &r->scanned_);
 }
 
 // Emits the whole frames of s; *ret_used tells how far it came, line_ and scanned_ where it stands in the rest.
@@ -175,8 +225,7 @@ static enum err frames_emit(struct frame_reader *r, struct slice s, bool at_end,
     enum err e = ERR_OK;
     while (used < s.n && !e) {
         struct slice rest = slice_from(s, used);
-        size_t n = r->framing == FRAMING_NDJSON ? record_length(rest, &r->scanned_)
-                                                : event_length(rest, r->begun_, at_end, &r->line_, &r->scanned_);
+        size_t n = frame_length(r, rest, at_end);
         if (n == 0)
             break;
         r->line_ = r->scanned_ = 0;
@@ -232,10 +281,11 @@ enum err frame_finish(struct frame_reader *r, frame_emit *emit, void *ctx, bool 
     size_t used = 0;
     enum err e = ERR_OK;
     struct slice rest = buf_slice(&r->pending);
-    if (rest.n && r->framing == FRAMING_NDJSON) {
+    bool blank = r->framing == FRAMING_JSON_ARRAY && slice_trim(rest).n == 0;
+    if (rest.n && (r->framing == FRAMING_NDJSON || blank)) {
         e = frame_emit_raw(r, rest, emit, ctx);
         used = rest.n;
-    } else if (rest.n) {
+    } else if (rest.n && r->framing == FRAMING_SSE) {
         e = frames_emit(r, rest, true, emit, ctx, &used);
     }
     *ret_leftover = used < rest.n;

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gemini's addresses, which say what other dialects have in the body: the model, the method, and by ?alt=sse how a stream
+// is framed. The SDK asks under /v1beta or /v1, by its version. A model may be one of ours, with slashes and colons in it
+// ("local/qwen3:8b"), as it is or percent-encoded. Pure, arena memory.
+#include "base/limits.h"
+#include "dialect/gemini.h"
+
+#define STREAM ":streamGenerateContent"
+
+const struct dialect_address gemini_addresses[] = {
+    {"POST", "/v1beta/models/{model}:generateContent", OP_CHAT},
+    {"POST", "/v1beta/models/{model}" STREAM, OP_CHAT},
+    {"POST", "/v1beta/models/{model}:countTokens", OP_COUNT_TOKENS},
+    {"POST", "/v1/models/{model}:generateContent", OP_CHAT},
+    {"POST", "/v1/models/{model}" STREAM, OP_CHAT},
+    {"POST", "/v1/models/{model}:countTokens", OP_COUNT_TOKENS},
+    {NULL, NULL, OP_CHAT},
+};
+
+static int hex_value(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static struct slice percent_decoded(struct arena *a, struct slice s) {
+    char *out = arena_alloc(a, s.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; out && i < s.n; i++) {
+        int high = s.p[i] == '%' && i + 2 < s.n ? hex_value(s.p[i + 1]) : -1;
+        int low = high >= 0 ? hex_value(s.p[i + 2]) : -1;
+        bool coded = low >= 0 && high * 16 + low > 0;
+        out[n++] = coded ? (char)(high * 16 + low) : s.p[i];
+        i += coded ? 2 : 0;
+    }
+    if (out)
+        out[n] = 0;
+    return out ? slice_of(out, n) : SLICE_NONE;
+}
+
+static bool query_has(struct slice query, const char *pair) {
+    while (query.n)
+        if (slice_is(slice_split(&query, '&'), pair))
+            return true;
+    return false;
+}
+
+static enum err refuse(struct problem *problem, enum err e, const char *text) {
+    *problem = PROBLEM(e);
+    problem->param = SLICE("model");
+    problem->message = slice_str(text);
+    return e;
+}
+
+enum err gemini_read_address(struct arena *a, struct slice path, struct slice query, struct request *r,
+                             struct problem *problem) {
+    struct slice model = SLICE_NONE;
+    for (const struct dialect_address *at = gemini_addresses; at->method && !model.p; at++)
+        (void)dialect_path_split(at->path, path, &model);
+    if (!model.n)
+        return refuse(problem, ERR_MISSING_FIELD, "model: the address names none");
+    if (model.n > 3 * LIMIT_MODEL_NAME_BYTES)
+        return refuse(problem, ERR_BAD_FIELD, "model: the name is too long");
+    r->model = percent_decoded(a, model);
+    r->stream = slice_ends(path, STREAM);
+    r->stream_array = r->stream && !query_has(query, "alt=sse");
+    if (!r->model.p)
+        return refuse(problem, ERR_NO_MEMORY, NULL);
+    if (r->model.n > LIMIT_MODEL_NAME_BYTES || !slice_is_utf8(r->model))
+        return refuse(problem, ERR_BAD_FIELD, "model: the name is too long, or no UTF-8");
+    return ERR_OK;
+}
+
+static bool stays(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~/@", c));
+}
+
+const char *gemini_path(struct arena *a, struct slice model, enum op op, bool stream, bool array) {
+    struct buf b = BUF_INIT(4096);
+    bool whole = slice_starts(model, "models/") || slice_starts(model, "tunedModels/");
+    buf_append_str(&b, whole ? "/" : "/models/");
+    for (size_t i = 0; i < model.n; i++) {
+        if (stays(model.p[i]))
+            buf_append_char(&b, model.p[i]);
+        else
+            buf_printf(&b, "%%%02X", (unsigned char)model.p[i]);
+    }
+    if (op == OP_COUNT_TOKENS)
+        buf_append_str(&b, ":countTokens");
+    else
+        buf_append_str(&b, stream ? STREAM : ":generateContent");
+    if (op != OP_COUNT_TOKENS && stream && !array)
+        buf_append_str(&b, "?alt=sse");
+    struct slice path = b.failed ? SLICE_NONE : arena_copy(a, buf_slice(&b));
+    buf_done(&b);
+    return path.p;
+}

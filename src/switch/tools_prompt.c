@@ -609,7 +609,7 @@ enum err tools_rewrite(struct arena *a, const struct request *r, bool again, str
     if (e)
         return e;
     struct request *sent = &em->sent;
-    sent->doc = (struct json_doc){NULL, SLICE_NONE};
+    sent->doc = (struct json_doc){0};
     sent->tools = NULL;
     sent->tool_choice = TOOL_CHOICE_UNSET;
     sent->tool_choice_name = SLICE_NONE;

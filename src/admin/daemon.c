@@ -159,13 +159,14 @@ static bool listens_beyond_loopback(const char *address) {
            strncmp(address, "localhost:", 10) != 0 && strncmp(address, "unix:", 5) != 0;
 }
 
-static bool config_is_safe(const struct config *c, struct buf *problems) {
-    for (size_t i = 0; i < c->n_listen; i++) {
-        if (!listens_beyond_loopback(c->listen[i]) || c->n_keys > 0)
+// May c's keys, or their absence, stand behind these addresses?
+static bool config_is_safe(const struct config *c, const struct config *listening, struct buf *problems) {
+    for (size_t i = 0; i < listening->n_listen; i++) {
+        if (!listens_beyond_loopback(listening->listen[i]) || c->n_keys > 0)
             continue;
         buf_printf(problems,
                    "listen: '%s' is reachable from other machines, so a key is needed: add `keys:` to the config\n",
-                   c->listen[i]);
+                   listening->listen[i]);
         return false;
     }
     return true;
@@ -183,7 +184,9 @@ static bool config_swap(struct daemon *d, struct buf *problems) {
     struct config *c = NULL;
     if (config_load(d->config_path, &c, problems))
         return false;
-    if (!config_is_safe(c, problems) || grid_reload(d->grid, c, problems)) {
+    // What is listened on is what the start's config says; a reload does not change it.
+    if (!config_is_safe(c, c, problems) || !config_is_safe(c, d->first, problems) ||
+        grid_reload(d->grid, c, problems)) {
         config_unref(c);
         return false;
     }
@@ -447,8 +450,9 @@ static const char *provider_name(size_t i) {
 static int daemon_live(struct daemon *d, struct buf *data, struct buf *run, struct buf *problem) {
     if (config_load(d->config_path, &d->config, problem))
         return daemon_fail("the config has problems:", problem);
-    if (!config_is_safe(d->config, problem))
+    if (!config_is_safe(d->config, d->config, problem))
         return daemon_fail("refused to start:", problem);
+    d->first = config_ref(d->config);
     config_apply_log(d->config);
     outgoing_set_offline(d->config->offline);
     if (!dirs_make(d->config, data, run, problem))
@@ -482,6 +486,7 @@ int daemon_main(int argc, char **argv) {
     if (status == 0)
         LOG(LOG_INFO, "stopped");
     config_unref(d.config);
+    config_unref(d.first);
     buf_done(&d.listening);
     buf_done(&data);
     buf_done(&run);

@@ -22,6 +22,7 @@ struct shift {
 struct daemon {
     struct loop main;
     struct config *config;   // the current one; main thread
+    struct config *first;    // the one of the start: what is listened on; the servers point into its lists
     const char *config_path; // NULL: defaults
     struct ledger *ledger;
     struct grid *grid;

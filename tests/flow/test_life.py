@@ -133,6 +133,27 @@ def test_a_broken_config_is_refused_by_line_and_the_old_one_stays(sim, gridtie):
 
 
 @pytest.mark.tsan
+def test_who_may_ask_is_known_after_a_reload_too(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "allowed_hosts": ["gate.example"],
+                      "cors": ["https://ui.example"]})
+    daemon.reload({"endpoints": [sim.endpoint("o")]})
+    assert daemon.call("GET", "/healthz", host="gate.example").status == 200
+    assert daemon.call("GET", "/healthz", host="other.example").status == 403
+    reply = daemon.get("/healthz", {"Origin": "https://ui.example"})
+    assert reply.headers["access-control-allow-origin"] == "https://ui.example"
+
+
+def test_a_reload_does_not_take_the_keys_from_what_is_reachable(sim, gridtie):
+    """The long way to write ::1 is taken for an address that others reach; a reload can't change where it listens."""
+    listen = ["127.0.0.1:0", "[0:0:0:0:0:0:0:1]:0"]
+    secret = "a-key-that-is-long-enough"
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "listen": listen, "loopback": "owner",
+                      "keys": [{"name": "k", "secret": secret}]})
+    reply = daemon.reload({"endpoints": [sim.endpoint("o")], "listen": "127.0.0.1:0"}, expect=False)
+    assert "a key is needed" in reply.text
+    assert daemon.reload({"endpoints": [sim.endpoint("o")], "keys": [{"name": "other", "secret": secret}]})
+
+
 def test_many_reloads_under_load_break_nothing(sim, gridtie):
     config = {"endpoints": [sim.endpoint("o"), sim.endpoint("q")]}
     daemon = gridtie(config)

@@ -96,7 +96,11 @@ static void fuzz_answer(struct arena *a, uint8_t how, struct slice said) {
     struct request r;
     struct emulation *em;
     struct problem p;
-    struct ear ears[2] = {{.a = a, .heard = BUF_INIT(16u << 20)}, {.a = a, .heard = BUF_INIT(16u << 20)}};
+    struct ear *ears = arena_array(a, 2, sizeof *ears); // their answers are freed with it
+    if (!ears)
+        return;
+    for (int i = 0; i < 2; i++)
+        ears[i] = (struct ear){.a = a, .heard = BUF_INIT(16u << 20)};
     request_init(&r);
     r.tools = &tool;
     r.tool_choice = how & 2 ? TOOL_CHOICE_REQUIRED : TOOL_CHOICE_AUTO;

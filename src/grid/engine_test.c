@@ -199,6 +199,23 @@ static int parent_of(int pid) {
     return behind ? (int)strtol(behind + 4, NULL, 10) : 0;
 }
 
+// Processes that know the rig's folder: its children and theirs, whoever is their parent now.
+static int processes_of(const struct rig *r) {
+    int n = 0;
+    DIR *d = opendir("/proc");
+    for (struct dirent *f; d && (f = readdir(d));) {
+        char path[300];
+        struct buf line = BUF_INIT(65536);
+        snprintf(path, sizeof path, "/proc/%s/cmdline", f->d_name);
+        if (f->d_name[0] >= '1' && f->d_name[0] <= '9' && fs_read_file(path, 65536, &line) == ERR_OK)
+            n += slice_search(buf_slice(&line), slice_str(r->dir)) != SIZE_MAX;
+        buf_done(&line);
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
 // ---- tests
 
 TEST(engine_starts_on_demand_and_stops_clean) {
@@ -216,6 +233,7 @@ TEST(engine_starts_on_demand_and_stops_clean) {
     CHECK(rig_want(&r, "local/one", &a));
     int pid = rig_pid(&r, "local/one");
     CHECK(pid > 0);
+    CHECK_EQ(processes_of(&r), 2); // the guard and the server
     struct buf ps = BUF_INIT(65536);
     grid_ps_json(r.g, &ps);
     CHECK(slice_search(buf_slice(&ps), SLICE("\"state\":\"ready\"")) != SIZE_MAX);
@@ -464,47 +482,96 @@ TEST(engine_guard_ends_at_eof) {
 
 // ---- any order
 
-#define CHAOS_WANTS 2000
+#define CHAOS_ORDERS 250 // in each of four tests
+#define CHAOS_PER_RIG 125
+#define CHAOS_STEPS 8
+#define CHAOS_WANTS (CHAOS_PER_RIG * CHAOS_STEPS)
 
-static void chaos_step(struct rig *r, unsigned *seed, struct reply *answers, int *n) {
-    static const char *const names[] = {"local/a", "local/b", "local/c"};
-    const char *name = names[rand_r(seed) % 3];
-    int pid = rig_pid(r, name), what = rand_r(seed) % 10;
-    if (what < 5 && *n < CHAOS_WANTS) {
-        if (rig_want(r, name, &answers[*n]))
-            answers[*n].n = 1;
-        ++*n;
-    } else if (what < 7) {
-        (void)engine_unload(r->g, slice_str(name + 6));
-    } else if (what < 8 && pid > 0) {
-        (void)kill(pid, SIGKILL);
-    } else if (what < 9) {
-        engine_suspect(r->g, rig_target(r, name));
-    } else {
-        rig_turn_ms(r, (uint64_t)(rand_r(seed) % 60));
-    }
-    rig_turn(r);
-}
+static const char chaos_engine[] = "memory: 60\n  wait: 3s"; // for two of them
+static const char *const chaos_models[] = {MODEL("a", "ok") MODEL("b", "slow") MODEL("c", "crash"),
+                                           MODEL("a", "ok") MODEL("b", "slow"), MODEL("b", "slow") MODEL("c", "ok"),
+                                           MODEL("a", "slow") MODEL("c", "crash")};
 
-TEST(engine_any_order_leaves_no_orphan_and_no_unanswered_waiter) {
+struct chaos {
     struct rig r;
-    unsigned seed = 20;
-    int n = 0;
-    struct reply *answers = mem_zalloc(CHAOS_WANTS * sizeof *answers);
-    CHECK(answers);
-    CHECK(rig_start(&r, "memory: 60\n  wait: 3s", MODEL("a", "ok") MODEL("b", "slow") MODEL("c", "crash")));
-    for (int round = 0; round < 200; round++) {
-        int steps = 2 + rand_r(&seed) % 6;
-        for (int i = 0; i < steps; i++)
-            chaos_step(&r, &seed, answers, &n);
-    }
-    for (int i = 0; i < n; i++)
-        rig_await(&r, &answers[i], 10000);
-    for (int i = 0; i < n; i++)
-        CHECK_EQ(answers[i].n, 1);
-    CHECK(rig_stop(&r));
-    mem_free(answers);
+    unsigned seed;
+    struct reply answers[CHAOS_WANTS];
+    int n;
+};
+
+static void chaos_reload(struct chaos *k) {
+    struct config *c = config_make(&k->r, chaos_engine, chaos_models[rand_r(&k->seed) % 4], NULL);
+    struct buf why = BUF_INIT(4096);
+    if (!c || grid_reload(k->r.g, c, &why) != ERR_OK)
+        unit_fail(__FILE__, __LINE__, "reload: %s", buf_cstr(&why));
+    config_unref(c);
+    buf_done(&why);
 }
+
+static void chaos_kill(struct chaos *k, const struct target *t, bool guard) {
+    int pid = atomic_load(&t->live->engine_pid), above = pid > 0 ? parent_of(pid) : 0;
+    if (pid > 0 && (!guard || above > 1))
+        (void)kill(guard ? above : pid, SIGKILL);
+    (void)k;
+}
+
+static void chaos_step(struct chaos *k) {
+    static const char *const names[] = {"local/a", "local/b", "local/c"};
+    const struct target *t = rig_target(&k->r, names[rand_r(&k->seed) % 3]);
+    int what = rand_r(&k->seed) % 20;
+    if (what < 5) {
+        rig_turn_ms(&k->r, (uint64_t)(rand_r(&k->seed) % 40));
+    } else if (what == 5) {
+        chaos_reload(k);
+    } else if (t && what < 13) {
+        struct reply *a = &k->answers[k->n++];
+        *a = (struct reply){0};
+        a->n = engine_want(k->r.g, t, &k->r.l, answered, a);
+    } else if (t && what < 15) {
+        (void)engine_unload(k->r.g, t->model);
+    } else if (t && what < 18) {
+        chaos_kill(k, t, what == 17);
+    } else if (t) {
+        engine_suspect(k->r.g, t);
+    }
+    rig_turn(&k->r);
+}
+
+static void chaos_run(struct chaos *k) {
+    k->n = 0;
+    CHECK(rig_start(&k->r, chaos_engine, chaos_models[0]));
+    for (int i = 0; i < CHAOS_PER_RIG * CHAOS_STEPS; i++)
+        chaos_step(k);
+    for (int i = 0; i < k->n; i++)
+        rig_await(&k->r, &k->answers[i], 10000);
+    CHECK(rig_stop(&k->r));
+    for (int i = 0; i < k->n; i++)
+        if (k->answers[i].n != 1)
+            FAIL("question %d has %d answers", i, k->answers[i].n);
+    for (uint64_t end = clock_mono_ms() + 5000; processes_of(&k->r) > 0 && clock_mono_ms() < end;)
+        usleep(5000);
+    CHECK_EQ(processes_of(&k->r), 0);
+}
+
+// Each order of questions, unloads, kills of servers and guards, suspicions, reloads and pauses ends with one answer for
+// each question and without a process.
+static void chaos(unsigned seed) {
+    struct chaos *k = mem_zalloc(sizeof *k);
+    CHECK(k);
+    k->seed = seed;
+    for (int i = 0; i < CHAOS_ORDERS; i += CHAOS_PER_RIG)
+        chaos_run(k);
+    mem_free(k);
+}
+
+#define CHAOS(seed_)                                                           \
+    TEST(engine_any_order_leaves_no_orphan_and_no_unanswered_waiter_##seed_) { \
+        chaos(seed_);                                                          \
+    }
+CHAOS(1)
+CHAOS(2)
+CHAOS(3)
+CHAOS(4)
 
 // ---- other threads
 

@@ -111,7 +111,7 @@ static const enum dialect_id clients[] = {DIALECT_OPENAI, DIALECT_ANTHROPIC, DIA
 
 // Runs the way there and back for a client; NULL when a step failed.
 static struct request *round_trip(enum dialect_id from, enum dialect_id to, const char *stream) {
-    struct answer answer;
+    static struct answer answer; // outlives the arena
     bool lost = true;
     fresh();
     if (carried(&arena, dialect_get(from), dialect_get(to), stream, &answer, &lost) || lost)
@@ -182,7 +182,7 @@ TEST(carry_marks_unsigned_thinking) {
 
 // The package of a stream's first call.
 static struct slice packed_id(void) {
-    struct answer answer;
+    static struct answer answer; // outlives the arena
     bool lost;
     fresh();
     if (carried(&arena, dialect_get(DIALECT_ANTHROPIC), dialect_get(DIALECT_OPENAI), anthropic_stream, &answer, &lost))
@@ -234,7 +234,7 @@ TEST(carry_broken_packages_stay_as_they_are) {
 TEST(carry_package_inside_a_package) {
     struct slice inner = packed_id();
     struct event_sink sink;
-    struct answer answer;
+    static struct answer answer; // outlives the arena
     struct carry *c = carry_new(&arena, dialect_get(DIALECT_GEMINI), dialect_get(DIALECT_OPENAI));
     CHECK(c && answer_init(&answer, &arena));
     sink = (struct event_sink){sample_collect, &answer};
@@ -254,7 +254,7 @@ TEST(carry_too_much_is_lost_and_said) {
     static char big[LIMIT_CARRIED_BYTES];
     memset(big, 'x', sizeof big);
     fresh();
-    struct answer answer;
+    static struct answer answer; // outlives the arena
     struct carry *c = carry_new(&arena, dialect_get(DIALECT_GEMINI), dialect_get(DIALECT_OPENAI));
     CHECK(c && answer_init(&answer, &arena));
     struct event_sink sink = {sample_collect, &answer};
@@ -275,7 +275,7 @@ TEST(carry_too_much_is_lost_and_said) {
 
 // A Gemini SDK decodes what is base64 and encodes it again, with another alphabet perhaps.
 TEST(carry_survives_another_alphabet) {
-    struct answer answer;
+    static struct answer answer; // outlives the arena
     bool lost;
     fresh();
     CHECK_EQ(
@@ -294,7 +294,7 @@ TEST(carry_survives_another_alphabet) {
 }
 
 static enum err there_and_back(struct arena *a, enum dialect_id to) {
-    struct answer answer;
+    static struct answer answer; // outlives the arena
     bool lost = false;
     enum err e = carried(a, dialect_get(DIALECT_ANTHROPIC), dialect_get(to), anthropic_stream, &answer, &lost);
     if (e || lost)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The local engine as a client meets it: loads, crashes at bad moments, signs of life, models without tools. With a fake
+"""The local engine as a client meets it: loads, crashes at bad moments, signs of life, what it cannot do. With a fake
 llama-server (the unit test program, tests/fault/children.c) and with the real one."""
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import (DIALECTS, PATHS, READERS, SLOW, Client, ask, assert_error_shape, chat, error_text, eventually, order,
+from harness import (DIALECTS, READERS, SLOW, Client, ask, assert_error_shape, chat, error_text, eventually, order,
                      request_bytes)
 
 each = pytest.mark.parametrize("client", DIALECTS)
@@ -234,18 +234,12 @@ def test_a_client_that_leaves_while_a_model_loads_is_noticed(engine, client):
 
 @fake
 @each
-def test_tools_for_a_model_without_are_400_with_a_way_out(engine, sim, client):
-    rows = [sim.endpoint("o"), {**sim.endpoint("far", models=["m"]), "zone": "cloud"}]
-    daemon = engine("ok", endpoints=rows)
-    reply, _ = ask(daemon, client, "local/m", tools=True)
-    assert reply.status == 400
+def test_an_image_for_a_model_without_eyes_is_400_and_says_who_has_some(engine, sim, client):
+    daemon = engine("ok", endpoints=[sim.endpoint("o")])
+    path, body = chat(client, "local/m", image=True)
+    reply = daemon.post(path, body)
     text = assert_error_shape(client, reply)
-    assert "cannot call tools" in text and "o/m" in text and "leave out `tools`" in text, text
-    if client == "openai":
-        assert reply.json["error"]["param"] == "tools"
-    path, body = chat(client, "local/m", tools=True)
+    assert reply.status == 400 and "local/m (device): cannot read images" in text and "o/m" in text, text
     reply = daemon.post(path, body, {"x-gridtie-reach": "device"})
-    text = error_text(client, reply)
-    assert reply.status == 400 and "o/m" not in text and "add a model that can call them" in text, text
+    assert reply.status == 400 and "o/m" not in error_text(client, reply), "nobody who may not have it"
     assert model_of(daemon)["starts"] == 0 and not sim.requests()
-    assert ask(daemon, client, "local/m")[0].status == 200 and PATHS[client]

@@ -37,6 +37,20 @@ def test_a_bare_name_goes_by_config_order_and_endpoint_names_win(sims, gridtie):
     assert reply.status >= 500, "endpoint/model means that one"
 
 
+@each
+def test_tools_for_a_model_that_has_none_are_400_with_a_way_out(sim, gridtie, client):
+    """Of a provider that they are not emulated for."""
+    daemon = gridtie({"endpoints": [sim.endpoint("o", models=[{"name": "m", "tools": False, "vision": False}]),
+                                    sim.endpoint("far")]})
+    reply, _ = ask(daemon, client, "o/m", tools=True)
+    text = assert_error_shape(client, reply)
+    assert reply.status == 400 and "o/m (cloud): cannot call tools" in text, text
+    assert "These could: far/m; or leave out `tools`" in text, text
+    if client == "openai":
+        assert reply.json["error"]["param"] == "tools"
+    assert not sim.requests() and ask(daemon, client, "o/m")[0].status == 200
+
+
 def test_ollamas_latest_is_the_same_model(three):
     for name in ("openai/m:latest", "m:latest"):
         assert ask(three.daemon, "ollama", name)[0].status == 200

@@ -95,14 +95,14 @@ def _run(*command):
     return subprocess.run(command, cwd=REPO, check=True, capture_output=True, text=True).stdout
 
 
-def warning_flags():
+def warning_flags(clang):
     """Those of meson.build, so that gcc, clang and the checks look for the same things."""
-    block = re.search(r"^warning_args = cc.get_supported_arguments\((.*?)\)$", read("meson.build"), re.M | re.S)
-    return re.findall(r"'(-W[^']+)'", block.group(1))
+    block = re.search(r"^warning_args = cc.get_supported_arguments\((.*?)\)$.*?^endif$", read("meson.build"), re.M | re.S)
+    return re.findall(r"'(-W[^']+)'", block.group(0 if clang else 1))
 
 
-def compiler_flags():
-    flags = ["-std=gnu17", "-D_GNU_SOURCE", "-Isrc", "-Itests", "-Ibuild/version", *warning_flags()]
+def compiler_flags(clang=False):
+    flags = ["-std=gnu17", "-D_GNU_SOURCE", "-Isrc", "-Itests", "-Ibuild/version", *warning_flags(clang)]
     flags += ["-isystem", _run("tools/setup", "--print", "yyjson").strip()]
     flags += ["-isystem", _run("tools/setup", "--print", "llhttp").strip() + "/include"]
     flags += [flag.replace("-I", "-isystem", 1) for flag in _run("pkg-config", "--cflags", *LIBRARIES).split()]

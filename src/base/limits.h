@@ -35,12 +35,12 @@
 #define LIMIT_TOOLS 1024     // OpenAI allows 128; MCP users go beyond
 #define LIMIT_STOPS 64
 #define LIMIT_CALL_TOKENS 2048 // of an emulated call that was asked for without a bound: a model that says more rambles
-#define LIMIT_BLOCKS 4096 // blocks of one answer
-#define LIMIT_DROPPED 64  // notes on dropped fields per exchange; more are counted only
+#define LIMIT_BLOCKS 4096      // blocks of one answer
+#define LIMIT_DROPPED 64       // notes on dropped fields per exchange; more are counted only
 #define LIMIT_MODEL_NAME_BYTES 256
 #define LIMIT_CARRIED_BYTES (128u << 10) // of signatures packed into one id or signature: clients keep both
-#define LIMIT_SCHEMA_STEPS 2000000 // of one check: an answer of 100,000 values against a rich schema
-#define LIMIT_SCHEMA_DEPTH 512     // of schemas inside schemas, $ref followed: what the stack takes with ease
+#define LIMIT_SCHEMA_STEPS 2000000       // of one check: an answer of 100,000 values against a rich schema
+#define LIMIT_SCHEMA_DEPTH 512           // of schemas inside schemas, $ref followed: what the stack takes with ease
 
 // --- one exchange
 #define LIMIT_EXCHANGE_ARENA_BYTES (256u << 20) // body + tree + translated body of the largest request

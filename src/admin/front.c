@@ -36,7 +36,7 @@ static int front_head(void *ctx, struct conn *c, const struct http_request *r, s
     (void)ret_body;
     if (address_is_open(r->path))
         return 0;
-    return admit_credential(config, &r->headers, r->loopback, &key) ? 401 : 0;
+    return admit_credential(config, &r->headers, r->query, r->loopback, &key) ? 401 : 0;
 }
 
 static void front_request(void *ctx, struct conn *c, const struct http_request *r) {
@@ -45,7 +45,7 @@ static void front_request(void *ctx, struct conn *c, const struct http_request *
     bool known = false;
     const struct dialect *d = dialect_for(r->method, r->path, &op, &known);
     if (d) {
-        struct arrival in = {d, op, r->body, &r->headers, r->loopback, r->start_us};
+        struct arrival in = {d, op, r->body, &r->headers, r->loopback, r->start_us, r->path, r->query};
         struct sink sink = sink_of_conn(c);
         exchange_start(w, &in, &sink);
         return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lists that clients ask for before they talk: models in OpenAI's and Anthropic's shape, Ollama's tags, ps, show and
-// version. Written from the worker's snapshot; routes stand in the lists like models, since a client may name them.
+// The lists that clients ask for before they talk: models in OpenAI's, Anthropic's and Gemini's shape, Ollama's
+// tags, ps, show and version. Written from the worker's snapshot; routes stand in the lists like models, since a client may name them.
 #include <ctype.h>
 #include "admin/api.h"
 #include "base/clock.h"
@@ -8,8 +8,16 @@
 
 #define OLLAMA_VERSION "0.12.0" // what Ollama's clients compare features with
 
-static bool is_anthropic(const struct http_request *r) {
-    return headers_get(&r->headers, "anthropic-version").p != NULL;
+enum shape { SHAPE_OPENAI, SHAPE_ANTHROPIC, SHAPE_GEMINI };
+
+// Three dialects ask at one address; what they send with it tells them apart.
+static enum shape shape_of(const struct http_request *r) {
+    if (headers_get(&r->headers, "anthropic-version").p)
+        return SHAPE_ANTHROPIC;
+    bool google = slice_starts(r->path, "/v1beta/") || headers_get(&r->headers, "x-goog-api-key").p;
+    return google || slice_starts(r->query, "key=") || slice_search(r->query, SLICE("&key=")) != SIZE_MAX
+               ? SHAPE_GEMINI
+               : SHAPE_OPENAI;
 }
 
 // The name as a list shows it: local models as Ollama's users know them, others endpoint/model.
@@ -48,6 +56,22 @@ static void anthropic_model(struct json_writer *w, struct slice name, const char
     json_obj_end(w);
 }
 
+static void gemini_model(struct json_writer *w, struct slice name, const char *owner, const struct target *t) {
+    (void)owner;
+    json_obj(w);
+    json_key(w, "name");
+    buf_append_str(w->out, "\"models/");
+    json_escape(w->out, name);
+    buf_append_char(w->out, '"');
+    w->comma = true;
+    json_kv_cstr(w, "version", "");
+    json_kv_str(w, "displayName", name);
+    if (t && t->context)
+        json_kv_int(w, "inputTokenLimit", t->context);
+    json_kv_raw(w, "supportedGenerationMethods", SLICE("[\"generateContent\",\"countTokens\"]"));
+    json_obj_end(w);
+}
+
 typedef void model_fn(struct json_writer *w, struct slice name, const char *owner, const struct target *t);
 
 static void each_model(const struct snapshot *s, struct json_writer *w, model_fn *write) {
@@ -58,17 +82,20 @@ static void each_model(const struct snapshot *s, struct json_writer *w, model_fn
         write(w, slice_str(s->config->routes[i].name), "route", NULL);
 }
 
-static void serve_models(const struct snapshot *s, struct conn *c, bool anthropic) {
+static model_fn *const model_writers[] = {
+    [SHAPE_OPENAI] = openai_model, [SHAPE_ANTHROPIC] = anthropic_model, [SHAPE_GEMINI] = gemini_model};
+
+static void serve_models(const struct snapshot *s, struct conn *c, enum shape shape) {
     struct buf out = BUF_INIT(16u << 20);
     struct json_writer w = JSON_WRITER(&out);
     json_obj(&w);
-    if (!anthropic)
+    if (shape == SHAPE_OPENAI)
         json_kv_cstr(&w, "object", "list");
-    json_key(&w, "data");
+    json_key(&w, shape == SHAPE_GEMINI ? "models" : "data");
     json_arr(&w);
-    each_model(s, &w, anthropic ? anthropic_model : openai_model);
+    each_model(s, &w, model_writers[shape]);
     json_arr_end(&w);
-    if (anthropic) {
+    if (shape == SHAPE_ANTHROPIC) {
         size_t n = s->n_targets, r = s->config->n_routes;
         json_kv_bool(&w, "has_more", false);
         json_key(&w, "first_id");
@@ -102,15 +129,17 @@ static const struct target *target_listed(const struct snapshot *s, struct slice
 }
 
 static void serve_model(const struct snapshot *s, struct conn *c, const struct http_request *r) {
-    struct slice name = slice_from(r->path, sizeof "/v1/models/" - 1);
+    struct slice name = slice_from(r->path, slice_search(r->path, SLICE("/models/")) + sizeof "/models/" - 1);
+    static const char *const errors[] = {
+        [SHAPE_OPENAI] = "/v1/models", [SHAPE_ANTHROPIC] = "/v1/messages", [SHAPE_GEMINI] = "/v1beta/models"};
     const struct target *t = target_listed(s, name);
     struct buf out = BUF_INIT(65536);
     struct json_writer w = JSON_WRITER(&out);
     if (!t) {
-        api_respond_error(c, is_anthropic(r) ? SLICE("/v1/messages") : r->path, ERR_MODEL_NOT_FOUND, NULL);
+        api_respond_error(c, slice_str(errors[shape_of(r)]), ERR_MODEL_NOT_FOUND, NULL);
         return;
     }
-    (is_anthropic(r) ? anthropic_model : openai_model)(&w, list_name(t), t->endpoint->name, t);
+    model_writers[shape_of(r)](&w, list_name(t), t->endpoint->name, t);
     api_respond_json(c, 200, &out);
     buf_done(&out);
 }
@@ -252,9 +281,9 @@ static void serve_show(const struct snapshot *s, struct conn *c, const struct ht
 bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r) {
     const struct snapshot *snap = s->worker.snap;
     bool get = slice_is(r->method, "GET") || slice_is(r->method, "HEAD");
-    if (get && slice_is(r->path, "/v1/models"))
-        serve_models(snap, c, is_anthropic(r));
-    else if (get && slice_starts(r->path, "/v1/models/"))
+    if (get && (slice_is(r->path, "/v1/models") || slice_is(r->path, "/v1beta/models")))
+        serve_models(snap, c, shape_of(r));
+    else if (get && (slice_starts(r->path, "/v1/models/") || slice_starts(r->path, "/v1beta/models/")))
         serve_model(snap, c, r);
     else if (get && slice_is(r->path, "/api/tags"))
         serve_tags(snap, c);

@@ -73,6 +73,8 @@ enum finish anthropic_finish_of(struct slice reason);
 // after_tool: the last block is a call, so that "stop" means "tool_use".
 const char *anthropic_finish_text(enum finish f, bool after_tool);
 enum block_kind anthropic_kind_of(struct slice type);
+// Is an opaque block of this name one of this dialect? (Those of others carry none, or one with a colon in it.)
+bool anthropic_owns(struct slice name);
 // block_begin and what the block holds already (text, thinking, a filled input). raw: the object's source.
 MUST_CHECK enum err anthropic_emit_opening(struct event_sink *sink, const struct json_doc *doc, yyjson_val *obj,
                                            struct slice raw, uint32_t block);

@@ -18,6 +18,10 @@ enum block_kind anthropic_kind_of(struct slice type) {
     return slice_is(type, "server_tool_use") || slice_is(type, "mcp_tool_use") ? BLOCK_SERVER_TOOL : BLOCK_OPAQUE;
 }
 
+bool anthropic_owns(struct slice name) {
+    return name.n && !memchr(name.p, ':', name.n);
+}
+
 static const struct {
     const char *text;
     enum finish finish;
@@ -367,7 +371,7 @@ static void put_block(struct json_writer *w, struct arena *a, const struct answe
         anthropic_put_opening(w, a, b->opening, arguments_object(a, input).p ? input : SLICE("{}"));
         return;
     case BLOCK_OPAQUE:
-        anthropic_put_opening(w, a, b->name.n ? merged_opaque(a, b) : SLICE_NONE, SLICE_NONE);
+        anthropic_put_opening(w, a, anthropic_owns(b->name) ? merged_opaque(a, b) : SLICE_NONE, SLICE_NONE);
         return;
     case BLOCK_MEDIA:
         return; // this dialect's answers hold no media

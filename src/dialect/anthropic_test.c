@@ -403,6 +403,12 @@ TEST(anthropic_writer_passes_over_the_unspeakable) {
         {.kind = EV_BLOCK_BEGIN, .block = 1, .block_kind = BLOCK_OPAQUE, .text = SLICE("{\"type\":\"custom\"}")},
         {.kind = EV_BLOCK_END, .block = 1, .block_kind = BLOCK_OPAQUE},
         {.kind = EV_BLOCK_BEGIN, .block = 2, .block_kind = BLOCK_MEDIA},
+        {.kind = EV_BLOCK_BEGIN,
+         .block = 3,
+         .block_kind = BLOCK_OPAQUE,
+         .name = SLICE("responses:web_search_call"),
+         .text = SLICE("{\"type\":\"web_search_call\"}")},
+        {.kind = EV_BLOCK_END, .block = 3, .block_kind = BLOCK_OPAQUE},
         {.kind = EV_END},
     };
     struct answer a;

@@ -284,11 +284,11 @@ static struct slice keep(struct stream_writer *w, struct slice s) {
     return copy;
 }
 
-// Can this block be said here? Opaque ones of other dialects carry no name.
 static bool speakable(const struct event *ev) {
     if (ev->choice != 0 || ev->block_kind == BLOCK_MEDIA)
         return false;
-    return (ev->block_kind != BLOCK_OPAQUE && ev->block_kind != BLOCK_SERVER_TOOL) || (ev->name.n && ev->text.n);
+    return (ev->block_kind != BLOCK_OPAQUE && ev->block_kind != BLOCK_SERVER_TOOL) ||
+           (anthropic_owns(ev->name) && ev->text.n);
 }
 
 static void on_begin(struct stream_writer *w, const struct event *ev, struct buf *out) {

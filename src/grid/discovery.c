@@ -150,10 +150,9 @@ static size_t auth_put(const struct probe *p, struct header *h, struct buf *valu
         h[n++] = (struct header){SLICE("anthropic-version"), SLICE("2023-06-01")};
     if (secret_is_empty(&p->e->key) || row->auth == AUTH_NONE)
         return n;
-    if (row->auth == AUTH_BEARER)
-        buf_append_str(value, "Bearer ");
+    buf_append(value, auth_header(row->auth)->prefix);
     buf_append(value, secret_reveal(&p->e->key));
-    h[n++] = (struct header){row->auth == AUTH_BEARER ? SLICE("authorization") : SLICE("x-api-key"), buf_slice(value)};
+    h[n++] = (struct header){auth_header(row->auth)->name, buf_slice(value)};
     return n;
 }
 

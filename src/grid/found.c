@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lists of models as upstreams give them: OpenAI and Anthropic {data: [{id, …}]}, Ollama {models: [{name, …}]}. The text
+// Lists of models as upstreams give them: OpenAI and Anthropic {data: [{id, …}]}, Ollama and Gemini {models: [{name, …}]}. The text
 // is a stranger's: names are bounded and must be printable, what does not fit is left out. No I/O, all memory is the
 // caller's arena.
 #include "base/json.h"
@@ -44,6 +44,19 @@ static void ollama_entry(yyjson_val *v, struct found_model *m) {
     m->parameter_size = json_get_str(details, "parameter_size");
 }
 
+static void gemini_entry(yyjson_val *v, struct found_model *m) {
+    yyjson_val *methods = yyjson_obj_get(v, "supportedGenerationMethods"), *method;
+    size_t i, n;
+    bool generates = !methods;
+    yyjson_arr_foreach(methods, i, n, method) {
+        generates |= yyjson_equals_str(method, "generateContent");
+    }
+    struct slice name = json_get_str(v, "name");
+    if (generates) // the others embed, or make pictures by another address
+        m->name = slice_starts(name, "models/") ? slice_from(name, 7) : name;
+    m->context = json_get_int(v, "inputTokenLimit", 0);
+}
+
 enum err found_read(enum dialect_id dialect, struct slice body, struct arena *a, struct found_model **ret,
                     size_t *ret_n) {
     struct json_doc doc;
@@ -52,8 +65,9 @@ enum err found_read(enum dialect_id dialect, struct slice body, struct arena *a,
     enum err e = own.p ? json_read(a, own, &doc, &why) : ERR_NO_MEMORY;
     if (e != ERR_OK)
         return e == ERR_NO_MEMORY ? e : ERR_UP_PROTOCOL;
-    bool ollama = dialect == DIALECT_OLLAMA;
-    yyjson_val *root = yyjson_doc_get_root(doc.doc), *list = yyjson_obj_get(root, ollama ? "models" : "data");
+    bool ollama = dialect == DIALECT_OLLAMA, gemini = dialect == DIALECT_GEMINI;
+    yyjson_val *root = yyjson_doc_get_root(doc.doc);
+    yyjson_val *list = yyjson_obj_get(root, ollama || gemini ? "models" : "data");
     if (!yyjson_is_arr(list) && !(ollama && yyjson_is_obj(root) && yyjson_is_null(list)))
         return ERR_UP_PROTOCOL;
     struct found_model *v = arena_array(a, yyjson_arr_size(list) + 1, sizeof *v);
@@ -67,6 +81,8 @@ enum err found_read(enum dialect_id dialect, struct slice body, struct arena *a,
         v[n] = (struct found_model){0};
         if (ollama)
             ollama_entry(item, &v[n]);
+        else if (gemini)
+            gemini_entry(item, &v[n]);
         else
             data_entry(item, &v[n]);
         if (name_is_fine(v[n].name))

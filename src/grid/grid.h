@@ -10,7 +10,13 @@
 #include "net/client.h"
 #include "net/loop.h"
 
-enum auth { AUTH_NONE, AUTH_BEARER, AUTH_X_API_KEY };
+enum auth { AUTH_NONE, AUTH_BEARER, AUTH_X_API_KEY, AUTH_X_GOOG_API_KEY };
+
+// The header that a credential goes in, and what stands before it there. Empty for AUTH_NONE.
+struct auth_header {
+    struct slice name, prefix;
+};
+const struct auth_header *auth_header(enum auth a);
 
 // A row of providers.def; what is not given is 0, false, NULL.
 struct provider {
@@ -25,6 +31,7 @@ struct provider {
     const char *key_env; // the usual variable, or NULL
     uint16_t port;       // where it listens on loopback if nothing else is said; 0: is not looked for
     const char *owner;   // what its list of models says of itself (`owned_by`), or NULL
+    bool second;         // another row's place by another interface: only config makes endpoints of it
 };
 const struct provider *provider_by_name(struct slice name);
 extern const struct provider providers[];

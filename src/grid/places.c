@@ -116,7 +116,7 @@ static const char *base_beside(const char *key_env) {
 }
 
 static bool key_is_usable(const struct provider *p) {
-    const char *key = p->key_env && p->default_url ? getenv(p->key_env) : NULL;
+    const char *key = p->key_env && p->default_url && !p->second ? getenv(p->key_env) : NULL;
     if (!key || !key[0])
         return false;
     const char *base = base_beside(p->key_env);
@@ -127,9 +127,12 @@ static bool key_is_usable(const struct provider *p) {
 }
 
 static bool provider_used(const struct places *p, const struct provider *row) {
-    for (size_t i = 0; i < p->n; i++)
-        if (p->v[i]->provider == row)
+    for (size_t i = 0; i < p->n; i++) {
+        const struct provider *other = p->v[i]->provider;
+        bool same_place = other->default_url && row->default_url && strcmp(other->default_url, row->default_url) == 0;
+        if (other == row || same_place)
             return true;
+    }
     return false;
 }
 

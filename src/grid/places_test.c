@@ -57,7 +57,7 @@ TEST(places_every_usual_variable_makes_an_endpoint) {
     env_clear();
     size_t n = 0;
     for (size_t i = 0; i < n_providers; i++) {
-        if (!providers[i].key_env)
+        if (!providers[i].key_env || providers[i].second)
             continue;
         n++;
         setenv(providers[i].key_env, "k", 1);
@@ -75,6 +75,8 @@ TEST(places_of_config_win_over_keys) {
     setenv("OPENAI_API_KEY", "k", 1);
     CHECK_STREQ(places_of("endpoints: [{name: fast, provider: groq, key: other, zone: sealed}]", NULL, 0),
                 "fast sealed 0; openai cloud 1");
+    CHECK_STREQ(places_of("endpoints: [{name: new, provider: openai-responses}]", NULL, 0),
+                "new cloud 0; groq cloud 1");
     // Its dialect elsewhere is not its place; the name alone is enough to stay away.
     CHECK_STREQ(places_of("endpoints: [{name: x, provider: openai, url: \"http://10.0.0.1/v1\"}]", NULL, 0),
                 "x cloud 0; openai cloud 1; groq cloud 1");

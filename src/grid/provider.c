@@ -10,6 +10,16 @@ const struct provider providers[] = {
 };
 const size_t n_providers = sizeof providers / sizeof providers[0];
 
+const struct auth_header *auth_header(enum auth a) {
+    static const struct auth_header rows[] = {
+        [AUTH_NONE] = {{NULL, 0}, {NULL, 0}},
+        [AUTH_BEARER] = {{"authorization", 13}, {"Bearer ", 7}},
+        [AUTH_X_API_KEY] = {{"x-api-key", 9}, {NULL, 0}},
+        [AUTH_X_GOOG_API_KEY] = {{"x-goog-api-key", 14}, {NULL, 0}},
+    };
+    return &rows[a];
+}
+
 const struct provider *provider_by_name(struct slice name) {
     for (size_t i = 0; i < n_providers; i++)
         if (slice_is(name, providers[i].name))

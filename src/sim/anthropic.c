@@ -185,6 +185,7 @@ const struct shape_ops anthropic_ops = {
             [ERROR_SERVER] = {500, "api_error", NULL, "Internal server error"},
         },
     .finishes = {"end_turn", "max_tokens", "tool_use", "refusal", "stop_sequence"},
+    .mark = "\n\n",
     .whole = anthropic_whole,
     .begin = anthropic_begin,
     .open = anthropic_open,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads a request of any of the three wire formats: model, stream, the user's last words, and an order that may hide in
+// Reads a request of any of the five wire formats: model, stream, the user's last words, and an order that may hide in
 // them as [[sim {…}]] (a gateway passes words, not headers). Written without the codecs of dialect/, which it helps to test.
 #include "sim/ask.h"
 
@@ -35,8 +35,11 @@ static struct slice content_text(struct walk *w, yyjson_val *content) {
 }
 
 static void walk_message(struct walk *w, yyjson_val *m) {
-    struct slice role = json_get_str(m, "role"), text = content_text(w, yyjson_obj_get(m, "content"));
-    bool user = slice_is(role, "user"), system = slice_is(role, "system") || slice_is(role, "developer");
+    bool google = w->ask->shape == SHAPE_GEMINI;
+    struct slice role = json_get_str(m, "role"),
+                 text = content_text(w, yyjson_obj_get(m, google ? "parts" : "content"));
+    bool user = slice_is(role, "user") || (google && !role.p),
+         system = slice_is(role, "system") || slice_is(role, "developer");
     if (user && text.n) {
         w->ask->last_user = text;
         if (w->ask->shape != SHAPE_COUNT)
@@ -56,8 +59,15 @@ static void walk_request(struct walk *w, yyjson_val *root) {
         walk_marker(w, w->ask->last_user);
     }
     walk_marker(w, content_text(w, yyjson_obj_get(root, "system")));
+    walk_marker(w, content_text(w, yyjson_obj_get(root, "instructions")));
+    walk_marker(w, content_text(w, yyjson_obj_get(yyjson_obj_get(root, "systemInstruction"), "parts")));
+    if (json_get_str(root, "input").p) {
+        w->ask->last_user = content_text(w, yyjson_obj_get(root, "input"));
+        walk_marker(w, w->ask->last_user);
+    }
     before = w->ask->marker;
-    yyjson_arr_foreach(yyjson_obj_get(root, "messages"), i, max, m) {
+    static const char *const lists[SHAPE_COUNT] = {[SHAPE_RESPONSES] = "input", [SHAPE_GEMINI] = "contents"};
+    yyjson_arr_foreach(yyjson_obj_get(root, lists[w->ask->shape] ? lists[w->ask->shape] : "messages"), i, max, m) {
         if (slice_is(json_get_str(m, "role"), "system") || slice_is(json_get_str(m, "role"), "developer")) {
             walk_message(w, m);
             before = w->ask->marker.n ? w->ask->marker : before;
@@ -69,7 +79,21 @@ static void walk_request(struct walk *w, yyjson_val *root) {
         w->ask->marker = before;
 }
 
-enum err ask_read(struct arena *a, enum shape shape, struct slice body, struct ask *ret) {
+// …/models/MODEL:METHOD
+static void ask_address(struct slice query, struct ask *ask) {
+    struct slice path = slice_split(&query, '?');
+    size_t at = slice_search(path, SLICE("/models/")), colon = path.n;
+    while (colon > 0 && path.p[colon - 1] != ':')
+        colon--;
+    if (at == SIZE_MAX || colon <= at + sizeof "/models/")
+        return;
+    at += sizeof "/models/" - 1;
+    ask->model = slice_of(path.p + at, colon - 1 - at);
+    ask->stream = slice_is(slice_from(path, colon), "streamGenerateContent");
+    ask->array = ask->stream && slice_search(query, SLICE("alt=sse")) == SIZE_MAX;
+}
+
+enum err ask_read(struct arena *a, enum shape shape, struct slice target, struct slice body, struct ask *ret) {
     struct json_doc doc;
     struct json_error why;
     memset(ret, 0, sizeof *ret);
@@ -81,6 +105,10 @@ enum err ask_read(struct arena *a, enum shape shape, struct slice body, struct a
     ret->model = json_get_str(root, "model");
     ret->stream =
         yyjson_is_bool(stream) ? yyjson_get_bool(stream) : shape == SHAPE_OLLAMA_CHAT || shape == SHAPE_OLLAMA_GENERATE;
+    if (shape == SHAPE_GEMINI)
+        ask_address(target, ret);
+    if (shape == SHAPE_GEMINI && yyjson_is_obj(yyjson_obj_get(root, "generateContentRequest")))
+        root = yyjson_obj_get(root, "generateContentRequest");
     ret->include_usage = yyjson_get_bool(yyjson_obj_get(yyjson_obj_get(root, "stream_options"), "include_usage"));
     struct walk w = {a, ret};
     walk_request(&w, root);

@@ -132,6 +132,7 @@ const struct shape_ops ollama_ops = {
             [ERROR_SERVER] = {500, NULL, NULL, "model runner has unexpectedly stopped"},
         },
     .finishes = {"stop", "length", "stop", "stop", "stop"},
+    .mark = "\n",
     .whole = ollama_whole,
     .begin = ollama_begin,
     .open = ollama_open,

@@ -200,6 +200,7 @@ const struct shape_ops openai_ops = {
             [ERROR_SERVER] = {500, "server_error", NULL, "The server had an error while processing your request."},
         },
     .finishes = {"stop", "length", "tool_calls", "content_filter", "stop"},
+    .mark = "\n\n",
     .whole = openai_whole,
     .begin = openai_begin,
     .open = openai_open,

@@ -177,7 +177,7 @@ static void call_model(struct call *c, enum shape shape) {
     *o = c->s->defaults;
     c->w->order = o;
     c->number = book_arrived(&c->s->book, c->r);
-    enum err e = ask_read(c->a, shape, c->r->body, &ask);
+    enum err e = ask_read(c->a, shape, c->r->target, c->r->body, &ask);
     struct bill_line bill = {.model = ask.model, .status = 400};
     if (!e)
         e = order_for(c, &ask, o);
@@ -229,6 +229,11 @@ static void call_models(struct call *c) {
         list_models(c, "{\"data\":[",
                     "{\"type\":\"model\",\"id\":\"%\",\"display_name\":\"%\",\"created_at\":\"2025-01-01T00:00:00Z\"}",
                     "],\"has_more\":false,\"first_id\":null,\"last_id\":null}");
+    else if (headers_get(&c->r->headers, "x-goog-api-key").p)
+        list_models(c, "{\"models\":[",
+                    "{\"name\":\"models/%\",\"version\":\"1\",\"displayName\":\"%\",\"inputTokenLimit\":32768,"
+                    "\"supportedGenerationMethods\":[\"generateContent\",\"countTokens\"]}",
+                    "]}");
     else
         list_models(c, "{\"object\":\"list\",\"data\":[",
                     "{\"id\":\"%\",\"object\":\"model\",\"created\":1735689600,\"owned_by\":\"^\"}", "]}");
@@ -253,17 +258,25 @@ static void call_show(struct call *c) {
         "\"sim.context_length\":8192},\"capabilities\":[\"completion\",\"tools\"]}");
 }
 
-static void call_count(struct call *c) {
+static void count(struct call *c, enum shape shape, const char *before) {
     struct ask ask;
-    char text[64];
+    char text[96];
     c->number = book_arrived(&c->s->book, c->r);
-    if (ask_read(c->a, SHAPE_ANTHROPIC, c->r->body, &ask)) {
-        answer_error(c, &anthropic_ops);
+    if (ask_read(c->a, shape, c->r->target, c->r->body, &ask)) {
+        answer_error(c, shape_ops_of(shape));
     } else {
-        (void)snprintf(text, sizeof text, "{\"input_tokens\":%lld}", (long long)ask.input_chars / 4 + 1);
+        (void)snprintf(text, sizeof text, "{%s:%lld}", before, (long long)ask.input_chars / 4 + 1);
         answer_json(c, 200, text);
     }
     book_ended(&c->s->book, c->number, c->w, NULL);
+}
+
+static void call_count(struct call *c) {
+    count(c, SHAPE_ANTHROPIC, "\"input_tokens\"");
+}
+
+static void call_input_tokens(struct call *c) {
+    count(c, SHAPE_RESPONSES, "\"object\":\"response.input_tokens\",\"input_tokens\"");
 }
 
 static void call_bill(struct call *c) {
@@ -329,6 +342,17 @@ static void call_anthropic(struct call *c) {
     call_model(c, SHAPE_ANTHROPIC);
 }
 
+static void call_responses(struct call *c) {
+    call_model(c, SHAPE_RESPONSES);
+}
+
+static void call_gemini(struct call *c) {
+    if (slice_ends(c->r->path, ":countTokens"))
+        count(c, SHAPE_GEMINI, "\"totalTokens\"");
+    else
+        call_model(c, SHAPE_GEMINI);
+}
+
 static void call_ollama_chat(struct call *c) {
     call_model(c, SHAPE_OLLAMA_CHAT);
 }
@@ -344,7 +368,10 @@ static const struct address {
     {"POST", "/v1/chat/completions", call_openai},
     {"POST", "/v1/messages", call_anthropic},
     {"POST", "/v1/messages/count_tokens", call_count},
+    {"POST", "/v1/responses", call_responses},
+    {"POST", "/v1/responses/input_tokens", call_input_tokens},
     {"GET", "/v1/models", call_models},
+    {"GET", "/v1beta/models", call_models},
     {"POST", "/api/chat", call_ollama_chat},
     {"POST", "/api/generate", call_ollama_generate},
     {"POST", "/api/show", call_show},
@@ -364,6 +391,10 @@ static void call_route(struct call *c) {
             addresses[i].call(c);
             return;
         }
+    }
+    if (slice_is(c->r->method, "POST") && slice_search(c->r->path, SLICE("/models/")) != SIZE_MAX) {
+        call_gemini(c);
+        return;
     }
     c->number = book_arrived(&c->s->book, c->r);
     answer_json(c, 404, "{\"error\":{\"message\":\"sim: no such address\",\"type\":\"not_found\"}}");

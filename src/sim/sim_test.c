@@ -29,7 +29,7 @@ TEST(sim_finds_the_order_in_the_last_user_message) {
     struct arena a;
     struct ask ask;
     arena_init(&a, 1 << 20, 0);
-    CHECK_EQ(ask_read(&a, SHAPE_OPENAI,
+    CHECK_EQ(ask_read(&a, SHAPE_OPENAI, SLICE_NONE,
                       SLICE("{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"[[sim "
                             "{\\\"words\\\":1}]]\"},{\"role\":\"assistant\",\"content\":\"x\"},{\"role\":\"user\","
                             "\"content\":[{\"type\":\"text\",\"text\":\"b [[sim {\\\"words\\\":2}]] c\"}]}]}"),
@@ -38,7 +38,7 @@ TEST(sim_finds_the_order_in_the_last_user_message) {
     CHECK(slice_is(ask.marker, "{\"words\":2}"));
     CHECK(slice_starts(ask.last_user, "b "));
     CHECK(ask.stream);
-    CHECK_EQ(ask_read(&a, SHAPE_OLLAMA_CHAT, SLICE("{\"model\":\"m\",\"messages\":[]}"), &ask), ERR_OK);
+    CHECK_EQ(ask_read(&a, SHAPE_OLLAMA_CHAT, SLICE_NONE, SLICE("{\"model\":\"m\",\"messages\":[]}"), &ask), ERR_OK);
     CHECK(ask.stream);
     arena_done(&a);
 }
@@ -62,5 +62,21 @@ TEST(sim_writes_json_in_every_shape) {
         CHECK_EQ(json_read(&a, buf_slice(&out), &doc, &why), ERR_OK);
         buf_done(&out);
     }
+    arena_done(&a);
+}
+
+TEST(sim_reads_googles_addresses) {
+    struct arena a;
+    struct ask ask;
+    arena_init(&a, 1 << 20, 0);
+    struct slice body = SLICE("{\"contents\":[{\"parts\":[{\"text\":\"hi [[sim {\\\"words\\\":3}]]\"}]}]}");
+    CHECK_EQ(ask_read(&a, SHAPE_GEMINI, SLICE("/v1beta/models/a/b:8b:streamGenerateContent?alt=sse"), body, &ask),
+             ERR_OK);
+    CHECK(slice_is(ask.model, "a/b:8b") && ask.stream && !ask.array && slice_is(ask.marker, "{\"words\":3}"));
+    CHECK_EQ(ask_read(&a, SHAPE_GEMINI, SLICE("/v1/models/m:streamGenerateContent"), body, &ask), ERR_OK);
+    CHECK(ask.stream && ask.array);
+    CHECK_EQ(ask_read(&a, SHAPE_GEMINI, SLICE("/v1/models/m:generateContent"), body, &ask), ERR_OK);
+    CHECK(!ask.stream && !ask.array);
+    CHECK_EQ(ask_read(&a, SHAPE_GEMINI, SLICE("/v1/models/:generateContent"), body, &ask), ERR_MISSING_FIELD);
     arena_done(&a);
 }

@@ -17,6 +17,10 @@ const struct shape_ops *shape_ops_of(enum shape s) {
     case SHAPE_OLLAMA_CHAT:
     case SHAPE_OLLAMA_GENERATE:
         return &ollama_ops;
+    case SHAPE_RESPONSES:
+        return &responses_ops;
+    case SHAPE_GEMINI:
+        return &gemini_ops;
     }
     return &openai_ops;
 }
@@ -95,10 +99,10 @@ struct play {
     bool over;
 };
 
-// Sends what the format wrote, frame by frame: an SSE frame ends with an empty line, a line of NDJSON with \n.
+// Sends what the format wrote, frame by frame.
 static bool play_flush(struct play *p) {
     struct slice rest = buf_slice(&p->out);
-    struct slice mark = p->ops == &ollama_ops ? SLICE("\n") : SLICE("\n\n");
+    struct slice mark = p->t->ask->array ? SLICE("\r\n") : slice_str(p->ops->mark);
     while (rest.n && !p->over) {
         if (p->w->events == p->t->order->error_after_events) {
             enum error_name name = p->t->order->error ? p->t->order->error : ERROR_OVERLOADED;

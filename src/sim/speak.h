@@ -17,7 +17,8 @@ struct talk {
     int64_t input_tokens, output_tokens;
     const char *finish; // in the wire format's words
     int64_t said_chars; // delivered so far
-    unsigned block;     // Anthropic's index
+    unsigned block;     // index of Anthropic's blocks, of the items of responses
+    int64_t seq;        // events or chunks so far, where they are counted
 };
 
 struct named_error {
@@ -29,6 +30,7 @@ struct shape_ops {
     const char *stream_type;
     struct named_error errors[ERROR_NAME_COUNT];
     const char *finishes[5]; // stop, length, tool, filter, stop_sequence
+    const char *mark;        // what ends a frame
     void (*whole)(struct talk *t, struct buf *out);
     void (*begin)(struct talk *t, struct buf *out);
     void (*open)(struct talk *t, enum piece kind, size_t tool, struct buf *out);
@@ -39,7 +41,7 @@ struct shape_ops {
     void (*stream_error)(const struct named_error *e, struct buf *out); // inside a stream
 };
 
-extern const struct shape_ops openai_ops, anthropic_ops, ollama_ops;
+extern const struct shape_ops openai_ops, anthropic_ops, ollama_ops, responses_ops, gemini_ops;
 const struct shape_ops *shape_ops_of(enum shape s);
 
 // Fills what follows from ask and order: text, tokens, finish.

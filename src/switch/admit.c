@@ -5,18 +5,29 @@
 #include "base/clock.h"
 #include "switch/exchange.h"
 
+static struct slice query_key(struct slice query) {
+    while (query.n) {
+        struct slice pair = slice_split(&query, '&');
+        if (slice_starts(pair, "key="))
+            return slice_from(pair, 4);
+    }
+    return SLICE_NONE;
+}
+
 // The credential as each dialect's clients send it; empty if there is none.
-static struct slice credential_of(const struct headers *h) {
+static struct slice credential_of(const struct headers *h, struct slice query) {
     struct slice v = headers_get(h, "authorization");
     if (v.n > 7 && slice_eq_nocase(slice_first(v, 7), SLICE("bearer ")))
         return slice_trim(slice_from(v, 7));
     v = headers_get(h, "x-api-key");
-    return v.p ? v : headers_get(h, "x-goog-api-key");
+    if (!v.p)
+        v = headers_get(h, "x-goog-api-key");
+    return v.p ? v : query_key(query);
 }
 
-enum err admit_credential(const struct config *c, const struct headers *h, bool loopback,
+enum err admit_credential(const struct config *c, const struct headers *h, struct slice query, bool loopback,
                           const struct config_key **ret_key) {
-    struct slice given = credential_of(h);
+    struct slice given = credential_of(h, query);
     const struct config_key *found = NULL;
     for (size_t i = 0; i < c->n_keys; i++) // all of them, so that time does not tell which
         if (secret_equals(&c->keys[i].secret, given))
@@ -38,7 +49,7 @@ static bool header_number(const struct exchange *x, const char *name, uint64_t m
 enum step_result step_admit(struct exchange *x) {
     bool bad = false;
     uint64_t v = 0;
-    if (admit_credential(x->snap->config, x->in.headers, x->in.loopback, &x->key))
+    if (admit_credential(x->snap->config, x->in.headers, x->in.query, x->in.loopback, &x->key))
         return exchange_refuse(x, ERR_UNAUTHORIZED, NULL);
     if (header_number(x, "x-gridtie-hop", 1000, &v, &bad))
         x->hops = (unsigned)v;

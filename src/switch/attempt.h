@@ -44,7 +44,8 @@ struct attempt {
     struct pipe pipe;
     struct tools_reader *unwrap; // the way back of the emulation
     struct judge *judge;         // of a structured answer
-    struct filter rewrap, observe, guard, collect, write;
+    struct carry *carry;         // of signatures, for a client of another dialect
+    struct filter rewrap, observe, guard, pack, collect, write;
     struct buf out;        // for the client; held back until commit
     struct buf body;       // a whole answer, or an error
     struct answer *answer; // gathered for a client that did not ask for a stream

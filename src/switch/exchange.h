@@ -35,6 +35,7 @@ struct arrival {
     const struct headers *headers;
     bool loopback;
     uint64_t start_us;
+    struct slice path, query; // for dialects whose addresses say more than which one it is
 };
 
 #define EXCHANGE_ID_BYTES 24

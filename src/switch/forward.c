@@ -109,9 +109,8 @@ static bool attempt_write(struct attempt *at) {
 
 static struct slice auth_value(struct attempt *at) {
     struct slice key = secret_reveal(&at->t->endpoint->key);
-    if (at->t->endpoint->provider->auth != AUTH_BEARER)
-        return key;
-    return ARENA_JOIN(&at->arena, SLICE("Bearer "), key);
+    const struct auth_header *auth = auth_header(at->t->endpoint->provider->auth);
+    return auth->prefix.n ? ARENA_JOIN(&at->arena, auth->prefix, key) : key;
 }
 
 static size_t headers_of_client(const struct attempt *at, struct header *out, size_t room) {
@@ -146,14 +145,14 @@ static struct headers attempt_headers(struct attempt *at) {
         if (!header_is_in(h, n, at->wire.headers[i].name))
             h[n++] = (struct header){slice_str(at->wire.headers[i].name), at->wire.headers[i].value};
     h[n++] = (struct header){SLICE("content-type"), SLICE("application/json")};
-    h[n++] = (struct header){SLICE("accept"), at->x->request->stream ? slice_str(at->dialect->stream_content_type)
-                                                                     : SLICE("application/json")};
+    bool events = at->x->request->stream && !at->wire.json_array;
+    h[n++] = (struct header){SLICE("accept"),
+                             events ? slice_str(at->dialect->stream_content_type) : SLICE("application/json")};
     h[n++] = (struct header){SLICE("user-agent"), SLICE("gridtie")};
     buf_append_u64(&hop, at->x->hops + 1);
     h[n++] = (struct header){SLICE("x-gridtie-hop"), arena_copy(&at->arena, buf_slice(&hop))};
     if (!secret_is_empty(&ep->key) && ep->provider->auth != AUTH_NONE)
-        h[n++] = (struct header){ep->provider->auth == AUTH_BEARER ? SLICE("authorization") : SLICE("x-api-key"),
-                                 auth_value(at)};
+        h[n++] = (struct header){auth_header(ep->provider->auth)->name, auth_value(at)};
     for (size_t i = 0; i < ep->headers.n; i++)
         h[n++] = ep->headers.v[i];
     return (struct headers){h, n};
@@ -373,7 +372,7 @@ void attempt_fail(struct attempt *at, const struct problem *given) {
     enum again why = died ? AGAIN_ENGINE_DIED : p.err == ERR_UP_SCHEMA ? AGAIN_SCHEMA_BROKEN : AGAIN_NOT;
     if (why && !at->again && may_try(x) && attempt_begin(x, at->stage, why))
         return;
-    if (may_go_on(x, &p) && stage_next(x))
+    if ((may_go_on(x, &p) && stage_next(x)) || local_estimates(x, &p))
         return;
     if (!x->problem.err)
         exchange_fail(x, &p);

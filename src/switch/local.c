@@ -18,7 +18,8 @@ static bool is_load(const struct exchange *x) {
 }
 
 static bool is_count(const struct exchange *x) {
-    return x->request->op == OP_COUNT_TOKENS && first_target(x)->endpoint->provider->dialect != DIALECT_ANTHROPIC;
+    return x->request->op == OP_COUNT_TOKENS &&
+           !dialect_get(first_target(x)->endpoint->provider->dialect)->counts_tokens;
 }
 
 bool local_applies(const struct exchange *x) {
@@ -113,6 +114,17 @@ static enum step_result count_estimated(struct exchange *x) {
     u.estimated = true;
     notes_add(&x->arena, &x->notes, "approximated", SLICE("input_tokens"), "estimated: the target cannot count tokens");
     return answer_with(x, u, FINISH_STOP);
+}
+
+bool local_estimates(struct exchange *x, const struct problem *p) {
+    if (x->request->op != OP_COUNT_TOKENS || x->winner || x->problem.err || x->local_answer)
+        return false;
+    if (p->status != 404 && p->status != 405 && p->status != 501)
+        return false;
+    x->local_answer = true;
+    (void)count_estimated(x);
+    exchange_resume(x);
+    return true;
 }
 
 static void count_done(struct exchange *x, struct exchange *child) {

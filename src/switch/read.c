@@ -8,6 +8,8 @@ enum step_result step_read(struct exchange *x) {
         return STEP_NEXT; // a helper call brings its own
     struct problem p = PROBLEM(ERR_OK);
     enum err e = x->dialect->read_request(&x->arena, x->in.op, x->in.body, &x->request, &p);
+    if (e == ERR_OK && x->dialect->read_address)
+        e = x->dialect->read_address(&x->arena, x->in.path, x->in.query, x->request, &p);
     if (e == ERR_OK)
         return STEP_NEXT;
     x->problem = p.err ? p : PROBLEM(e);

@@ -3,6 +3,7 @@
 // bytes and events meet. All that an attempt makes for the client gathers in at->out; until the attempt commits nothing
 // of it leaves, after that each turn's bytes go out at once. Same dialect on both sides: the frames pass as they came and
 // the events are only looked at. Nothing here blocks or logs.
+#include "dialect/carry.h"
 #include "switch/attempt.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
@@ -73,6 +74,14 @@ static enum err event_guard(struct filter *f, const struct event *ev) {
     return e ? e : filter_pass(f, ev);
 }
 
+static enum err event_pack(struct filter *f, const struct event *ev) {
+    struct attempt *at = f->owner;
+    struct event_sink next = {event_pass, f};
+    if (ev->kind == EV_END && carry_lost(at->carry))
+        notes_add(&at->x->arena, &at->x->notes, "dropped", SLICE("signature"), "it is longer than a call's id may be");
+    return carry_event(at->carry, ev, &next);
+}
+
 static enum err event_collect(struct filter *f, const struct event *ev) {
     struct attempt *at = f->owner;
     enum err e = answer_add(at->answer, ev);
@@ -90,9 +99,13 @@ static void filter_join(struct attempt *at, struct filter *f, enum phase phase,
     pipe_add(&at->pipe, f);
 }
 
+static enum framing relay_framing(const struct attempt *at) {
+    return at->wire.json_array ? FRAMING_JSON_ARRAY : at->dialect->framing;
+}
+
 static enum err relay_open_stream(struct attempt *at) {
     struct exchange *x = at->x;
-    frame_reader_init(&at->frames, at->dialect->framing, LIMIT_FRAME_BYTES);
+    frame_reader_init(&at->frames, relay_framing(at), LIMIT_FRAME_BYTES);
     at->frames_live = true;
     at->reader = at->dialect->reader_new(&at->arena, x->request->op);
     return at->reader ? ERR_OK : ERR_NO_MEMORY;
@@ -113,7 +126,12 @@ static bool relay_check(struct attempt *at) {
             return false;
         filter_join(at, &at->guard, PHASE_GUARD, event_guard);
     }
-    return true;
+    if (at->dialect == x->dialect)
+        return true;
+    at->carry = carry_new(&at->arena, at->dialect, x->dialect);
+    if (at->carry)
+        filter_join(at, &at->pack, PHASE_CARRY, event_pack);
+    return at->carry != NULL;
 }
 
 enum err relay_open(struct attempt *at, int status, struct slice content_type) {
@@ -126,7 +144,7 @@ enum err relay_open(struct attempt *at, int status, struct slice content_type) {
     if (status < 200 || status >= 300)
         return ERR_UP_PROTOCOL;
     bool json = slice_search(content_type, SLICE("application/json")) != SIZE_MAX;
-    at->framed = x->request->stream && !(json && at->dialect->framing == FRAMING_SSE);
+    at->framed = x->request->stream && !(json && relay_framing(at) == FRAMING_SSE);
     at->verbatim = at->wire.verbatim && at->framed == x->request->stream;
     if (!relay_check(at))
         return ERR_NO_MEMORY;
@@ -241,8 +259,9 @@ void relay_break(struct exchange *x, const struct problem *p) {
     struct event ev = {.kind = EV_ERROR, .problem = p};
     struct buf out = BUF_INIT(LIMIT_UP_ERROR_BYTES);
     struct identity who = exchange_identity(x);
-    struct stream_writer *w =
-        x->winner && x->winner->writer ? x->winner->writer : x->dialect->writer_new(&x->arena, x->request, &who);
+    struct stream_writer *w = x->winner && x->winner->writer ? x->winner->writer : NULL;
+    if (!w && !x->request->stream_array) // of an array that went through as it came, we don't know where it stands
+        w = x->dialect->writer_new(&x->arena, x->request, &who);
     if (w && !x->dialect->writer_event(w, &ev, &out) && !out.failed && out.len > 0) { // nothing: it had ended already
         x->sink.ops->write(x->sink.to, buf_slice(&out));
         x->sink.ops->end(x->sink.to, NULL);

@@ -83,6 +83,8 @@ static struct headers reply_headers(const struct exchange *x, struct reply_heade
         header_put(h, "x-gridtie-zone", zone_name(at->t->zone));
         headers_cost(x, h, final);
     }
+    if (x->request && x->request->op == OP_COUNT_TOKENS && x->answer && x->answer->usage.estimated)
+        header_put(h, "x-gridtie-estimate", "input_tokens");
     headers_timing(x, h);
     return (struct headers){h->v, h->n};
 }
@@ -92,7 +94,7 @@ static void stream_head(struct exchange *x, const char *trailer) {
     struct headers list = reply_headers(x, &h, false);
     x->head_sent = true;
     x->status = 200;
-    x->sink.ops->start(x->sink.to, 200, x->dialect->stream_content_type, &list, trailer);
+    x->sink.ops->start(x->sink.to, 200, dialect_stream_type(x->dialect, x->request), &list, trailer);
 }
 
 void reply_begin(struct exchange *x) {
@@ -101,7 +103,7 @@ void reply_begin(struct exchange *x) {
 }
 
 bool reply_can_ping(const struct exchange *x) {
-    return x->sink.ops && x->request->stream && !x->winner && x->dialect->keepalive.n > 0;
+    return x->sink.ops && x->request->stream && !x->winner && !x->request->stream_array && x->dialect->keepalive.n > 0;
 }
 
 void reply_ping(struct exchange *x) {

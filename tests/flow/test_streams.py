@@ -85,7 +85,7 @@ def test_a_client_that_left_is_recorded_as_such(three):
         c.request("POST", path, body)
         name = c.head()[1]["x-gridtie-id"]
         c.some()
-    why = eventually(lambda: (w := three.daemon.get(f"/gridtie/v1/why/{name}")).status == 200 and w.json)
+    why = three.daemon.why(name)
     assert why["err"] == "client_gone"
     usage = why["attempts"][0]["usage"]
     assert usage["estimated"] and 0 < usage["output_tokens"] < 4000

@@ -151,14 +151,15 @@ def check_each(name, paths, command, configuration=""):
             return ""
         return f"{path}:\n{done.stdout}"
 
+    unchanged = failed = 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        results = list(pool.map(one, paths))
-    failures = [out for out in results if out not in ("", "kept")]
-    for out in failures:
-        print(out)
-    print(f"{name}: {len(paths)} files, {results.count('kept')} unchanged since they passed, "
-          f"{len(failures)} with findings")
-    return len(failures)
+        for out in pool.map(one, paths):
+            unchanged += out == "kept"
+            if out not in ("", "kept"):
+                failed += 1
+                print(out, flush=True)
+    print(f"{name}: {len(paths)} files, {unchanged} unchanged since they passed, {failed} with findings")
+    return failed
 
 
 def finish(messages, name):

@@ -49,7 +49,7 @@ void json_key(struct json_writer *w, const char *name) {
     if (w->comma)
         *p++ = ',';
     *p++ = '"';
-    memcpy(p, name, n);
+    memcpy(p, name, n); // NOLINT(bugprone-not-null-terminated-result): a buffer has a length, no NUL
     p += n;
     *p++ = '"';
     *p++ = ':';

@@ -69,6 +69,14 @@ static void walk_request(struct walk *w, yyjson_val *root) {
         w->ask->marker = before;
 }
 
+static int64_t bound_of(yyjson_val *root) {
+    static const char *const names[] = {"max_completion_tokens", "max_tokens"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (yyjson_is_int(yyjson_obj_get(root, names[i])))
+            return json_get_int(root, names[i], -1);
+    return json_get_int(yyjson_obj_get(root, "options"), "num_predict", -1);
+}
+
 enum err ask_read(struct arena *a, enum shape shape, struct slice body, struct ask *ret) {
     struct json_doc doc;
     struct json_error why;
@@ -81,6 +89,7 @@ enum err ask_read(struct arena *a, enum shape shape, struct slice body, struct a
     ret->model = json_get_str(root, "model");
     ret->stream =
         yyjson_is_bool(stream) ? yyjson_get_bool(stream) : shape == SHAPE_OLLAMA_CHAT || shape == SHAPE_OLLAMA_GENERATE;
+    ret->max_tokens = bound_of(root);
     ret->include_usage = yyjson_get_bool(yyjson_obj_get(yyjson_obj_get(root, "stream_options"), "include_usage"));
     struct walk w = {a, ret};
     walk_request(&w, root);

@@ -13,6 +13,7 @@ struct ask {
     struct slice marker;    // JSON behind "[[sim " in the last user message or the system text; empty: none
     bool stream;
     bool include_usage;
+    int64_t max_tokens; // -1 none
     int64_t input_chars;
 };
 

@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ledger/money.h"
 #include "net/outgoing.h"
 
 // ---- snapshots travel to the loops
@@ -159,12 +160,13 @@ static bool listens_beyond_loopback(const char *address) {
            strncmp(address, "localhost:", 10) != 0 && strncmp(address, "unix:", 5) != 0;
 }
 
-static bool config_is_safe(const struct config *c, struct buf *problems) {
+static bool config_is_safe(const struct daemon *d, const struct config *c, struct buf *problems) {
     for (size_t i = 0; i < c->n_listen; i++) {
-        if (!listens_beyond_loopback(c->listen[i]) || c->n_keys > 0)
+        if (!listens_beyond_loopback(c->listen[i]) || c->n_keys > 0 || keyring_any(ledger_keyring(d->ledger)))
             continue;
         buf_printf(problems,
-                   "listen: '%s' is reachable from other machines, so a key is needed: add `keys:` to the config\n",
+                   "listen: '%s' is reachable from other machines, so a key is needed: add `keys:` to the config, or "
+                   "make one with `gridtie key add`\n",
                    c->listen[i]);
         return false;
     }
@@ -183,10 +185,13 @@ static bool config_swap(struct daemon *d, struct buf *problems) {
     struct config *c = NULL;
     if (config_load(d->config_path, &c, problems))
         return false;
-    if (!config_is_safe(c, problems) || grid_reload(d->grid, c, problems)) {
+    if (!config_is_safe(d, c, problems) || grid_reload(d->grid, c, problems)) {
         config_unref(c);
         return false;
     }
+    enum err e = ledger_budgets(d->ledger, c, false);
+    if (e) // those that came into force stay so, the others as they were
+        LOG(LOG_ERROR, "the budgets of the new config are not all in force", LOG_S("err", err_name(e)));
     config_unref(d->config);
     d->config = c;
     config_apply_log(c);
@@ -248,6 +253,8 @@ static enum err shift_open(struct daemon *d, unsigned i) {
                                .cors_origins = c->cors};
     s->d = d;
     s->worker.journal = ledger_journal(d->ledger, i);
+    s->worker.accounts = ledger_accounts(d->ledger);
+    s->worker.keyring = ledger_keyring(d->ledger);
     enum err e = client_new(&s->worker.loop, &s->worker.client);
     if (!e)
         e = server_new(&s->worker.loop, &o, &front_hooks, s, &s->worker.server);
@@ -309,7 +316,10 @@ static unsigned loops_wanted(const struct config *c) {
 
 static enum err ledger_start(struct daemon *d, unsigned loops, const char *data_dir, struct buf *problem) {
     struct ledger_options o = {.dir = data_dir, .loops = loops, .retention_s = d->config->retention_s, .batch_ms = 100};
-    return ledger_open(&o, &d->ledger, problem);
+    enum err e = ledger_open(&o, &d->ledger, problem);
+    if (!e && (e = ledger_budgets(d->ledger, d->config, true)))
+        buf_printf(problem, "what budgets have spent can't be read (%s)", err_name(e));
+    return e;
 }
 
 static bool shifts_open(struct daemon *d, unsigned loops) {
@@ -328,7 +338,9 @@ static bool shifts_open(struct daemon *d, unsigned loops) {
 static bool daemon_open(struct daemon *d, const char *data_dir, const char *runtime_dir, struct buf *problem) {
     unsigned loops = loops_wanted(d->config);
     d->shifts = mem_zalloc(loops * sizeof *d->shifts);
-    if (!d->shifts || ledger_start(d, loops, data_dir, problem) || !shifts_open(d, loops))
+    if (!d->shifts || ledger_start(d, loops, data_dir, problem))
+        return false;
+    if (!config_is_safe(d, d->config, problem) || !shifts_open(d, loops)) // the ledger knows of keys that were made
         return false;
     if (grid_new(&d->main, d->config, data_dir, runtime_dir, grid_changed, d, &d->grid, problem))
         return false;
@@ -446,8 +458,6 @@ static const char *provider_name(size_t i) {
 static int daemon_live(struct daemon *d, struct buf *data, struct buf *run, struct buf *problem) {
     if (config_load(d->config_path, &d->config, problem))
         return daemon_fail("the config has problems:", problem);
-    if (!config_is_safe(d->config, problem))
-        return daemon_fail("refused to start:", problem);
     config_apply_log(d->config);
     outgoing_set_offline(d->config->offline);
     if (!dirs_make(d->config, data, run, problem))

@@ -4,9 +4,17 @@
 #include "config/config.h"
 #include "net/http.h"
 
-// Who sends these headers? *ret_key is NULL where no key is needed. ERR_UNAUTHORIZED when a key is needed (any key is
-// configured, unless the peer is on loopback and `loopback: owner` is set) and none that is given is one of them.
-MUST_CHECK enum err admit_credential(const struct config *c, const struct headers *h, bool loopback,
-                                     const struct config_key **ret_key);
+struct keyring;
+
+struct caller {
+    const struct config_key *key; // NULL: none was needed
+    bool owner;                   // may do what clients may not: make keys, stop the runs of others
+};
+
+// Who sends these headers? A key is needed once there is one in the config or was one ever made, unless the peer is on
+// loopback and `loopback: owner` is set. Where none is needed, and with the owner's own credential, it is the owner.
+// ERR_UNAUTHORIZED: a key is needed, and what is given is none, or was revoked.
+MUST_CHECK enum err admit_credential(const struct config *c, const struct keyring *ring, const struct headers *h,
+                                     bool loopback, struct caller *ret);
 
 #endif

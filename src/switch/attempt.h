@@ -3,10 +3,13 @@
 #define SWITCH_ATTEMPT_H
 // One try of one target: owns its arena, transport, reader and filters. Several may live at once; one commits.
 #include "ir/pipe.h"
+#include "ledger/bid.h"
 #include "net/sse.h"
 #include "switch/exchange.h"
 
 struct engine_wait;
+struct money_wait;
+struct guard_block;
 
 struct attempt {
     struct exchange *x;
@@ -46,6 +49,25 @@ struct attempt {
     int64_t retry_after_ms;
     bool sent;
     int64_t reserved_picousd;
+
+    // money (money.c, follow.c)
+    struct bid_terms terms;
+    struct bid bid;
+    struct hold hold;
+    struct money_wait *wait; // for money that others hold
+    bool held;               // what it needs; it may be sent
+    bool limited;            // a budget pays
+    bool stream;             // the upstream was asked to stream, whatever the client asked
+    bool cut;                // ended by us: the budget has no more for it
+    bool settled;
+    bool suspect; // the upstream's usage can't be true
+    struct filter guard;
+    struct pace pace;
+    struct guard_block *blocks;
+    uint32_t choices_seen; // bit mask of those not finished
+    int64_t money_s;       // when it was held
+    int64_t cost_picousd;  // once settled; -1 unknown
+    int64_t overrun_picousd;
     int64_t start_us, sent_us, first_event_us, last_us, end_us; // since the exchange began; -1 not reached
     struct slice detail;
     enum err err;
@@ -57,6 +79,8 @@ struct attempt {
 void attempt_end(struct attempt *at, enum err err);
 // It failed with at->problem: the next stage, or the exchange fails; after commit the client gets an error event.
 void attempt_fail(struct attempt *at, const struct problem *p);
+// What it waited for may be there now: goes on to send it.
+void attempt_go(struct attempt *at);
 // Arms the exchange's timer for the nearest deadline.
 void exchange_arm(struct exchange *x);
 

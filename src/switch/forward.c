@@ -2,11 +2,11 @@
 // Forward: one attempt per stage of the plan. For each: permit, the engine's readiness, reserve the money, write the
 // request in the target's dialect, send. Before commit a failure moves to the next stage; after it the client gets its
 // dialect's error event and no second model is spliced in. The only file that starts fetches for exchanges.
-#include "switch/attempt.h"
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/mem.h"
 #include "switch/local.h"
+#include "switch/money.h"
 #include "switch/permit.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
@@ -19,8 +19,6 @@ struct engine_wait {
     struct attempt *at; // NULL: gone
 };
 
-static bool attempt_send(struct attempt *at);
-
 static void engine_replied(void *arg, enum err e, const char *detail) {
     struct engine_wait *wait = arg;
     struct attempt *at = wait->at;
@@ -29,7 +27,7 @@ static void engine_replied(void *arg, enum err e, const char *detail) {
         return;
     at->waiting = NULL;
     if (e == ERR_OK) {
-        (void)attempt_send(at);
+        attempt_go(at);
         return;
     }
     struct problem p = PROBLEM(e);
@@ -56,13 +54,6 @@ static bool engine_asked(struct attempt *at) {
 
 // ---- sending
 
-static int64_t attempt_reservation(const struct exchange *x, const struct target *t) {
-    struct usage worst = USAGE_NONE;
-    worst.input_tokens = x->estimated_tokens;
-    worst.output_tokens = x->request->max_tokens >= 0 ? x->request->max_tokens : 4096;
-    return usage_cost(&worst, &t->price);
-}
-
 static bool attempt_write(struct attempt *at) {
     struct exchange *x = at->x;
     struct write_options o = {.model = at->t->model,
@@ -72,6 +63,8 @@ static bool attempt_write(struct attempt *at) {
                               .want_usage = true,
                               .default_max_tokens = 4096};
     struct problem p = PROBLEM(ERR_OK);
+    money_write_options(at, &o);
+    at->stream = o.stream > 0 || x->request->stream;
     enum err e = at->dialect->write_request(&at->arena, x->request, &o, &at->wire, &p);
     for (struct note *n = at->wire.notes.first; n; n = n->next)
         notes_add(&x->arena, &x->notes, n->action, arena_copy(&x->arena, n->path), n->reason);
@@ -122,8 +115,8 @@ static struct headers attempt_headers(struct attempt *at) {
         if (!header_is_in(h, n, at->wire.headers[i].name))
             h[n++] = (struct header){slice_str(at->wire.headers[i].name), at->wire.headers[i].value};
     h[n++] = (struct header){SLICE("content-type"), SLICE("application/json")};
-    h[n++] = (struct header){SLICE("accept"), at->x->request->stream ? slice_str(at->dialect->stream_content_type)
-                                                                     : SLICE("application/json")};
+    h[n++] = (struct header){SLICE("accept"),
+                             at->stream ? slice_str(at->dialect->stream_content_type) : SLICE("application/json")};
     h[n++] = (struct header){SLICE("user-agent"), SLICE("gridtie")};
     h[n++] = (struct header){SLICE("x-gridtie-hop"), slice_str(arena_printf(&at->arena, "%u", at->x->hops + 1))};
     if (!secret_is_empty(&ep->key) && ep->provider->auth != AUTH_NONE)
@@ -134,21 +127,10 @@ static struct headers attempt_headers(struct attempt *at) {
     return (struct headers){h, n};
 }
 
-static bool attempt_reserve(struct attempt *at) {
-    struct exchange *x = at->x;
+static bool attempt_record_intent(struct attempt *at) {
     if (at->sent)
         return true; // the second try on a fresh connection is the same attempt
-    at->reserved_picousd = attempt_reservation(x, at->t);
-    struct attempt_intent intent = {.exchange = slice_str(x->id),
-                                    .attempt = at->index,
-                                    .wall_us = clock_wall_us(),
-                                    .target = slice_str(at->t->name),
-                                    .endpoint = slice_str(at->t->endpoint->name),
-                                    .model = at->t->model,
-                                    .zone = at->t->zone,
-                                    .key = x->key ? slice_str(x->key->name) : SLICE_NONE,
-                                    .reserved_picousd = at->reserved_picousd};
-    enum err e = journal_intent(x->w->journal, &intent);
+    enum err e = money_intend(at);
     at->sent = e == ERR_OK;
     if (e)
         attempt_fail(at, &PROBLEM(e));
@@ -177,14 +159,20 @@ static bool attempt_fetch(struct attempt *at) {
 
 // Everything that has to be true before a byte leaves, in order. False: the attempt has failed and is over.
 static bool attempt_send(struct attempt *at) {
+    if (!money_take(at)) // before it is written: the bound on the wire is what money pays for
+        return false;
     if (!at->wire.path && !attempt_write(at))
         return false;
-    if (!attempt_reserve(at))
+    if (!attempt_record_intent(at))
         return false;
     if (!attempt_fetch(at))
         return false;
     exchange_arm(at->x);
     return true;
+}
+
+void attempt_go(struct attempt *at) {
+    (void)attempt_send(at);
 }
 
 static struct attempt *attempt_new(struct exchange *x, unsigned stage) {
@@ -243,7 +231,8 @@ static void live_note_result(struct attempt *at, enum err e) {
         atomic_store_explicit(&live->consecutive_failures, 0, memory_order_relaxed);
         return;
     }
-    if (e == ERR_CLIENT_GONE || e == ERR_CANCELLED)
+    bool ours = e == ERR_CLIENT_GONE || e == ERR_CANCELLED || e == ERR_PAYMENT || e == ERR_BUDGET_HELD;
+    if (ours)
         return;
     atomic_fetch_add_explicit(&live->failures, 1, memory_order_relaxed);
     if (err_row(e)->fault != FAULT_CLIENT)
@@ -269,6 +258,7 @@ void attempt_end(struct attempt *at, enum err err) {
         fetch_cancel(at->fetch);
     }
     at->fetch = NULL;
+    money_settle(at);
     live_note_result(at, err);
     if (at->frames_live)
         frame_reader_done(&at->frames);
@@ -323,6 +313,8 @@ static void attempt_on_head(void *user, int status, const struct headers *h) {
     at->last_us = exchange_age_us(at->x);
     if (status == 429 || status == 503)
         at->retry_after_ms = retry_after_of(h);
+    if (at->limited && at->stream)
+        habit_note_round_trip(&at->t->live->habit, fetch_round_trip_us(at->fetch));
     enum err e = relay_open(at, status, headers_get(h, "content-type"));
     if (e)
         attempt_fail(at, &PROBLEM(e));
@@ -335,11 +327,17 @@ static void exchange_commit(struct attempt *at) {
     exchange_resume(x);
 }
 
+static void attempt_complete(struct attempt *at);
+
 // After bytes were taken in: an error that the upstream said itself, the commit, and what can go out.
 static void attempt_progress(struct attempt *at) {
     struct exchange *x = at->x;
     if (at->errored) {
         attempt_fail(at, &at->problem);
+        return;
+    }
+    if (at->cut) {
+        attempt_complete(at);
         return;
     }
     if (at->commits && !x->winner && x->request->stream && at->framed)
@@ -372,7 +370,7 @@ static void attempt_refused(struct attempt *at) {
 
 static void attempt_complete(struct attempt *at) {
     struct exchange *x = at->x;
-    enum err e = relay_close(at);
+    enum err e = at->cut ? ERR_OK : relay_close(at);
     if (e || at->errored) {
         attempt_fail(at, e ? &PROBLEM(e) : &at->problem);
         return;
@@ -382,6 +380,7 @@ static void attempt_complete(struct attempt *at) {
     if (!at->alive)
         return;
     relay_flush(at);
+    money_settle(at); // the answer's head names its cost
     x->finish = at->finish;
     if (!x->request->stream) {
         x->answer_ready = true;
@@ -399,6 +398,7 @@ static void attempt_on_done(void *user, enum err e, const char *detail) {
     at->fetch = NULL;
     if (e == ERR_STALE && !at->fresh) {
         at->fresh = true;
+        at->sent_us = -1;
         (void)attempt_send(at);
         return;
     }
@@ -425,7 +425,7 @@ static uint64_t sooner(uint64_t a, uint64_t b) {
 static uint64_t attempt_late_ms(const struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
     if (!at->alive || !at->fetch)
-        return UINT64_MAX;
+        return money_late_ms(at);
     uint64_t total = (uint64_t)at->start_us / 1000 + ep->total_ms;
     if (at->x->paused)
         return total; // the client is slow, not the upstream
@@ -445,7 +445,9 @@ static void exchange_on_time(struct timer *timer) {
         struct attempt *at = x->attempts[i];
         if (attempt_late_ms(at) > age_ms)
             continue;
-        if (at->ended)
+        if (!at->fetch)
+            money_waited(at);
+        else if (at->ended)
             attempt_complete(at); // the answer is whole, only the connection does not end
         else
             attempt_fail(at, &PROBLEM(ERR_UP_TIMEOUT));

@@ -3,7 +3,7 @@
 // bytes and events meet. All that an attempt makes for the client gathers in at->out; until the attempt commits nothing
 // of it leaves, after that each turn's bytes go out at once. Same dialect on both sides: the frames pass as they came and
 // the events are only looked at. Nothing here blocks or logs.
-#include "switch/attempt.h"
+#include "switch/money.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
 
@@ -30,6 +30,8 @@ static enum err event_observe(struct filter *f, const struct event *ev) {
         return ERR_OK; // attempt_fail tells the client, if it must know
     case EV_DELTA:
         at->output_bytes += (int64_t)ev->text.n;
+        if (at->framed)
+            pace_note(&at->pace, at->last_us + 1, (int64_t)ev->text.n);
         break;
     case EV_START:
     case EV_BLOCK_BEGIN:
@@ -78,9 +80,12 @@ enum err relay_open(struct attempt *at, int status, struct slice content_type) {
     if (status < 200 || status >= 300)
         return ERR_UP_PROTOCOL;
     bool json = slice_search(content_type, SLICE("application/json")) != SIZE_MAX;
-    at->framed = x->request->stream && !(json && at->dialect->framing == FRAMING_SSE);
-    at->verbatim = at->wire.verbatim && at->framed == x->request->stream;
+    bool follow = at->bid.reserved < at->bid.bound; // money may end it: then it must be in our hands
+    at->framed = at->stream && !(json && at->dialect->framing == FRAMING_SSE);
+    at->verbatim = at->wire.verbatim && at->framed == x->request->stream && !follow;
     filter_join(at, &at->observe, PHASE_OBSERVE, event_observe);
+    if (follow && at->framed)
+        filter_join(at, &at->guard, PHASE_OBSERVE, money_guard);
     if (!x->request->stream) {
         if (!answer_init(&at->answer, &at->arena))
             return ERR_NO_MEMORY;
@@ -119,6 +124,8 @@ static enum err relay_frame(void *ctx, const struct frame *f) {
     struct attempt *at = ctx;
     struct frame_watch watch = {at, false, false};
     struct event_sink sink = {frame_watch_event, &watch};
+    if (at->cut)
+        return ERR_OK;
     if (!f->comment) {
         enum err e = at->dialect->reader_frame(at->reader, f, &sink);
         if (e)

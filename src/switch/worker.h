@@ -9,12 +9,16 @@
 #include "net/server.h"
 
 struct exchange;
+struct accounts;
+struct keyring;
 
 struct worker {
     struct loop loop;
     struct server *server;
     struct client *client;
     struct journal *journal;
+    struct accounts *accounts;
+    const struct keyring *keyring;
     struct grid *grid;
     struct snapshot *snap; // the current one; exchanges hold their own reference
     struct exchange *live; // doubly linked

@@ -13,7 +13,8 @@ static enum err event_observe(struct filter *f, const struct event *ev) {
     struct attempt *at = f->owner;
     switch (ev->kind) {
     case EV_USAGE:
-        (void)usage_merge(&at->usage, &ev->usage);
+        if (!usage_merge(&at->usage, &ev->usage))
+            at->suspect = true;
         break;
     case EV_FINISH:
         at->finish = ev->finish;

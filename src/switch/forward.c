@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "switch/local.h"
 #include "switch/permit.h"
+#include "switch/private.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
 
@@ -202,7 +203,7 @@ static void attempt_reserve(struct attempt *at) {
 
 static void attempt_fetch(struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
-    at->permit = permit_make(at->x, at->t);
+    at->permit = permit_make(at);
     at->asked_us = at->last_us = exchange_age_us(at->x);
     struct fetch_request r = {.origin = ep->origin,
                               .method = "POST",
@@ -226,10 +227,16 @@ static void attempt_fetch(struct attempt *at) {
 static void attempt_send(struct attempt *at) {
     if (!at->wire.path && !attempt_write(at))
         return;
+    if (!private_ready(at))
+        return;
     if (at->sent)
         attempt_fetch(at); // the second try on a fresh connection is the same attempt
     else
         attempt_reserve(at);
+}
+
+void attempt_go(struct attempt *at) {
+    attempt_send(at);
 }
 
 // Whoever fails may start another, which waits for the next writing: these are taken off the worker's list first.
@@ -244,7 +251,7 @@ void attempts_written(struct worker *w, enum err e) {
         at->sent = e == ERR_OK;
         if (e)
             attempt_fail(at, &PROBLEM(e));
-        else
+        else if (private_receipt(at))
             attempt_fetch(at);
     }
 }
@@ -338,6 +345,7 @@ void attempt_end(struct attempt *at, enum err err) {
         fetch_cancel(at->fetch);
     }
     at->fetch = NULL;
+    private_drop(at);
     live_note_result(at, err);
     if (at->frames_live)
         frame_reader_done(&at->frames);
@@ -446,6 +454,7 @@ static void attempt_refused(struct attempt *at) {
         tools_blame(at->emulation, &at->x->arena, &p);
     if (err_row(p.err)->fault != FAULT_CLIENT && p.err != ERR_UP_RATE_LIMIT)
         p.message = SLICE_NONE; // internals stay here
+    p.message = private_restore(at, p.message);
     attempt_fail(at, &p);
 }
 

@@ -4,7 +4,7 @@
 // of it leaves, after that each turn's bytes go out at once. Same dialect on both sides: the frames pass as they came and
 // the events are only looked at. Nothing here blocks or logs.
 #include "dialect/carry.h"
-#include "switch/attempt.h"
+#include "switch/private.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
 
@@ -146,7 +146,7 @@ enum err relay_open(struct attempt *at, int status, struct slice content_type) {
     bool json = slice_search(content_type, SLICE("application/json")) != SIZE_MAX;
     at->framed = x->request->stream && !(json && relay_framing(at) == FRAMING_SSE);
     at->verbatim = at->wire.verbatim && at->framed == x->request->stream;
-    if (!relay_check(at))
+    if (!relay_check(at) || !private_open(at))
         return ERR_NO_MEMORY;
     filter_join(at, &at->observe, PHASE_OBSERVE, event_observe);
     if (!x->request->stream) {

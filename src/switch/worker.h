@@ -9,7 +9,10 @@
 #include "net/server.h"
 
 struct attempt;
+struct detector;
 struct exchange;
+struct memo;
+struct privacy;
 
 struct worker {
     struct loop loop;
@@ -23,7 +26,12 @@ struct worker {
     uint32_t counter;       // of ids
     struct deferred commit; // writes what this turn gave the journal
     bool commit_queued;
-    struct attempt *reserving; // whose intents are among that
+    struct attempt *reserving;     // whose intents are among that
+    const struct privacy *privacy; // shared
+    struct detector *detector;     // a reference; NULL: none is loaded yet
+    bool detector_failed;          // and none will be
+    struct memo *memo;             // of what was found in texts
+    _Atomic uint64_t scanned_bytes, replaced;
     bool draining;
     _Atomic uint64_t failures[ERR_COUNT]; // exchanges by how they ended; [ERR_OK] went well
 };
@@ -33,6 +41,8 @@ struct worker {
 void worker_commit_later(struct worker *w);
 // Own thread: takes the reference.
 void worker_set_snapshot(struct worker *w, struct snapshot *s);
+// Own thread: takes the reference. NULL: there can be none. Who waits for one goes on.
+void worker_set_detector(struct worker *w, struct detector *d);
 // Own thread: ends every live exchange with ERR_DRAINING.
 void worker_cut(struct worker *w);
 

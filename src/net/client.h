@@ -37,6 +37,8 @@ struct fetch_hooks {
     // connection was closed before any byte came: try again once with fresh), ERR_NO_PERMIT, ERR_NO_MEMORY.
     // detail: a short text for the operator, without secrets.
     void (*on_done)(void *user, enum err e, const char *detail);
+    // All that one read brought was given, and the answer goes on; may be NULL. libcurl does not tell.
+    void (*on_read_end)(void *user);
 };
 
 struct client;

@@ -153,7 +153,7 @@ static void on_done(void *user, enum err e, const char *detail) {
     fetch_cancel(k->f);
 }
 
-static const struct fetch_hooks hooks = {on_sent, on_head, on_body, on_done};
+static const struct fetch_hooks hooks = {on_sent, on_head, on_body, on_done, NULL};
 
 static bool child_start(struct tls *t) {
     int in[2], out[2];

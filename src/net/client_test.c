@@ -18,7 +18,7 @@ struct call {
     struct buf body, headers;
     int status;
     enum err err;
-    unsigned sents, heads, bodies, dones;
+    unsigned sents, heads, bodies, dones, read_ends;
     bool done;
     char detail[100];
     enum call_what { CALL_GOES_ON, CALL_CANCELS_AT_HEAD, CALL_CANCELS_AT_BODY, CALL_CANCELS_AT_SENT, CALL_PAUSES } what;
@@ -69,7 +69,11 @@ static void on_done(void *user, enum err e, const char *detail) {
     fetch_cancel(k->f); // must do nothing
 }
 
-static const struct fetch_hooks hooks = {on_sent, on_head, on_body, on_done};
+static void on_read_end(void *user) {
+    ((struct call *)user)->read_ends++;
+}
+
+static const struct fetch_hooks hooks = {on_sent, on_head, on_body, on_done, on_read_end};
 
 static void call_init(struct call *k) {
     *k = (struct call){.body = BUF_INIT(64 << 20), .headers = BUF_INIT(1 << 20)};
@@ -427,6 +431,7 @@ TEST(client_cancel_inside_hooks) {
             wire_send(&t.l, fd, slice_str(chunked ? long_answer : OK_ANSWER));
             wire_turns(&t.l, 5);
             CHECK_EQ(k.dones, 0);
+            CHECK_EQ(k.read_ends, 0);
             CHECK(k.bodies <= 1);
             (void)wire_read(&t.l, fd, &in, NULL); // the socket was closed
             close(fd);
@@ -434,6 +439,34 @@ TEST(client_cancel_inside_hooks) {
             call_free(&k);
         }
     }
+    desk_close(&t);
+}
+
+TEST(client_tells_the_end_of_each_read) {
+    struct desk t = {0};
+    struct call k;
+    struct buf in = BUF_INIT(1 << 20);
+    CHECK(desk_open(&t));
+    call_init(&k);
+    struct fetch_request r = request_to(&t);
+    CHECK_EQ(fetch_start(t.c, &r, &hooks, &k, &k.f), ERR_OK);
+    int fd = wire_accept(&t.l, t.fd);
+    CHECK(wire_read(&t.l, fd, &in, "{\"a\":1}"));
+    wire_send(&t.l, fd, SLICE("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n2\r\nho\r\n"));
+    wire_turns(&t.l, 5);
+    CHECK_EQ(k.bodies, 2);
+    CHECK_EQ(k.read_ends, 1);
+    wire_send(&t.l, fd, SLICE("2\r\nha\r\n"));
+    wire_turns(&t.l, 5);
+    CHECK_EQ(k.bodies, 3);
+    CHECK_EQ(k.read_ends, 2);
+    wire_send(&t.l, fd, SLICE("2\r\nhe\r\n0\r\n\r\n"));
+    CHECK(wire_until(&t.l, &k.done));
+    CHECK_EQ(k.bodies, 4);
+    CHECK_EQ(k.read_ends, 2); // it is over
+    close(fd);
+    buf_done(&in);
+    call_free(&k);
     desk_close(&t);
 }
 

@@ -138,12 +138,18 @@ static void link_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     loop_tick(k->client->loop);
     if (n == 0 || k->closing)
         return;
-    if (!k->p)
+    struct plain *p = k->p;
+    if (!p) {
         link_close(k);
-    else if (n < 0)
+        return;
+    }
+    if (n < 0) {
         link_ended(k, (int)n);
-    else
-        link_input(k, slice_of(buf->base, (size_t)n));
+        return;
+    }
+    link_input(k, slice_of(buf->base, (size_t)n));
+    if (k->p == p && p->f.hooks->on_read_end)
+        p->f.hooks->on_read_end(p->f.user);
 }
 
 void link_reading(struct link *k, bool on) {

@@ -501,7 +501,16 @@ static void attempt_on_done(void *user, enum err e, const char *detail) {
     attempt_fail(at, &PROBLEM(e));
 }
 
-static const struct fetch_hooks attempt_hooks = {attempt_on_sent, attempt_on_head, attempt_on_body, attempt_on_done};
+// The loop's turn may be long with thousands of streams: what this one brought does not wait for its end.
+static void attempt_on_read_end(void *user) {
+    struct attempt *at = user;
+    struct exchange *x = at->x;
+    if (x->winner == at && x->sink.ops)
+        x->sink.ops->flush(x->sink.to);
+}
+
+static const struct fetch_hooks attempt_hooks = {attempt_on_sent, attempt_on_head, attempt_on_body, attempt_on_done,
+                                                 attempt_on_read_end};
 
 // ---- deadlines: one timer for the exchange, armed for the nearest
 

@@ -18,6 +18,10 @@ static void conn_sink_write(void *to, struct slice bytes) {
     conn_write(to, bytes);
 }
 
+static void conn_sink_flush(void *to) {
+    conn_flush(to);
+}
+
 static void conn_sink_end(void *to, const struct headers *trailers) {
     conn_end(to, trailers);
 }
@@ -38,6 +42,7 @@ static const struct sink_ops conn_sink = {
     .respond = conn_sink_respond,
     .start = conn_sink_start,
     .write = conn_sink_write,
+    .flush = conn_sink_flush,
     .end = conn_sink_end,
     .abort = conn_sink_abort,
     .has_credit = conn_sink_has_credit,

@@ -16,6 +16,7 @@ struct sink_ops {
     // A stream: start, any number of writes, then end or abort.
     void (*start)(void *to, int status, const char *content_type, const struct headers *h, const char *trailer);
     void (*write)(void *to, struct slice bytes);
+    void (*flush)(void *to); // sends what was written, without waiting for more
     void (*end)(void *to, const struct headers *trailers);
     void (*abort)(void *to);
     bool (*has_credit)(void *to);

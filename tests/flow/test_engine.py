@@ -14,6 +14,8 @@ import pytest
 from harness import (DIALECTS, READERS, SLOW, Client, ask, assert_error_shape, chat, error_text, eventually, order,
                      request_bytes)
 
+pytestmark = pytest.mark.tsan
+
 each = pytest.mark.parametrize("client", DIALECTS)
 FAKE = os.environ.get("GRIDTIE_UNIT_BIN", "")
 LLAMA, TINY = os.environ.get("GRIDTIE_LLAMA_SERVER", ""), os.environ.get("GRIDTIE_TINY_MODEL", "")
@@ -118,7 +120,6 @@ def test_a_crash_of_the_real_one_while_it_loads_is_waited_out(real_engine):
 
 
 @fake
-@pytest.mark.tsan
 def test_crashes_at_random_moments_lose_no_request(engine):
     """Every request is answered: well, or (cut after its first word) with an error in its stream. None hangs."""
     daemon = engine("ok", engine={"parallel": 4})
@@ -216,7 +217,6 @@ def test_signs_of_life_fix_the_status_not_the_target(engine, sim, client):
 
 
 @fake
-@pytest.mark.tsan
 @pytest.mark.parametrize("client", SIGN)
 def test_a_client_that_leaves_while_a_model_loads_is_noticed(engine, client):
     daemon = engine("never", engine={"ping": "50ms", "wait": "60s"})

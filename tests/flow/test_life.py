@@ -15,6 +15,8 @@ import pytest
 from harness import (BIN, DIALECTS, SLOW, Client, ask, assert_error_shape, chat, eventually, free_port, order, read,
                      request_bytes)
 
+pytestmark = pytest.mark.tsan
+
 each = pytest.mark.parametrize("client", DIALECTS)
 
 
@@ -37,7 +39,6 @@ def rest_of(c):
 # ---- drain
 
 
-@pytest.mark.tsan
 @each
 def test_sigterm_lets_open_streams_finish(sim, gridtie, client):
     daemon = gridtie({"endpoints": [sim.endpoint("o")], "drain": "20s"})
@@ -94,7 +95,6 @@ def test_idle_connections_do_not_hold_up_the_end(sim, gridtie):
 # ---- reload
 
 
-@pytest.mark.tsan
 @pytest.mark.parametrize("by", ["api", "signal", "cli"])
 def test_reload_keeps_running_streams_also_of_what_was_dropped(sims, gridtie, by):
     a, b = sims(), sims()
@@ -132,7 +132,6 @@ def test_a_broken_config_is_refused_by_line_and_the_old_one_stays(sim, gridtie):
     daemon.reload(good)
 
 
-@pytest.mark.tsan
 def test_who_may_ask_is_known_after_a_reload_too(sim, gridtie):
     daemon = gridtie({"endpoints": [sim.endpoint("o")], "allowed_hosts": ["gate.example"],
                       "cors": ["https://ui.example"]})

@@ -66,7 +66,7 @@ static bool check_answer(const struct trial *t) {
         return true;
     if (status >= 400 && visit_whole(v)) // the server's own last words are no JSON
         return visit_holds(v, "error") || visit_holds(v, "out of memory") || trial_fail(t, "an error without a word");
-    if (status == 200 && visit_holds(v, scene_end(t->s)) && t->s->stream)
+    if (status == 200 && t->s->stream && visit_holds(v, scene_end(t->s)) && !visit_holds(v, "\"error\":{"))
         return trial_fail(t, "a proper end on what is not whole");
     if (status == 200 && visit_whole(v))
         return visit_holds(v, "error") || trial_fail(t, "half an answer");
@@ -146,6 +146,10 @@ PAIR(ollama, ollama)
 PAIR(openai, anthropic)
 PAIR(anthropic, ollama)
 PAIR(ollama, openai)
+PAIR(responses, responses)
+PAIR(responses, gemini)
+PAIR(gemini, gemini)
+PAIR(gemini, responses)
 
 TEST(memory_of_a_fallback) {
     memory_of(SCENE(.name = "fallback", .dialect = "anthropic", .model = "r", .stream = true));

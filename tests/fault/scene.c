@@ -13,6 +13,8 @@ const char scene_yaml[] =
     "  - {name: openai, provider: openai, url: \"http://127.0.0.1:$SIM/v1\", zone: cloud, key: k, models: [m, bad]}\n"
     "  - {name: anthropic, provider: anthropic, url: \"http://127.0.0.1:$SIM\", zone: cloud, key: k, models: [m]}\n"
     "  - {name: ollama, provider: ollama, url: \"http://127.0.0.1:$SIM\", zone: cloud, key: k, models: [m]}\n"
+    "  - {name: responses, provider: openai-responses, url: \"http://127.0.0.1:$SIM/v1\", zone: cloud, key: k, models: [m]}\n"
+    "  - {name: gemini, provider: gemini, url: \"http://127.0.0.1:$SIM/v1beta\", zone: cloud, key: k, models: [m]}\n"
     "  - {name: plain, provider: llama-server, url: \"http://127.0.0.1:$SIM/v1\", zone: device, models: [\n"
     "    {name: calls, tools: false, vision: false}, {name: answers, tools: false, vision: false}]}\n"
     "routes: {r: {targets: [openai/bad, anthropic/m]}}\n"
@@ -41,37 +43,78 @@ static size_t filler_write(char *to, size_t n) {
     return n;
 }
 
-void scene_write(struct scene *s) {
-    bool anthropic = strcmp(s->dialect, "anthropic") == 0, load = strcmp(s->name, "load") == 0;
-    bool tools = strcmp(s->name, "tools") == 0;
-    size_t n = (size_t)snprintf(s->body, sizeof s->body, "{\"model\":\"%s\",\"stream\":%s,%s\"messages\":[", s->model,
-                                s->stream ? "true" : "false", anthropic ? "\"max_tokens\":64," : "");
-    if (!load)
-        n += (size_t)snprintf(s->body + n, sizeof s->body - n, "{\"role\":\"user\",\"content\":\"Hi ");
-    n += filler_write(s->body + n, (size_t)s->filler << 10);
+// Copies a pattern with $M and $S in it; its length.
+static int text_fill(char *to, size_t n, const char *pattern, const char *model, const char *stream) {
+    size_t put = 0;
+    for (const char *p = pattern; *p && put < n; p++) {
+        const char *in = p[0] == '$' && p[1] == 'M' ? model : p[0] == '$' && p[1] == 'S' ? stream : NULL;
+        put += (size_t)snprintf(to + put, n - put, "%.*s", in ? 1000 : 1, in ? in : p);
+        p += in != NULL;
+    }
+    return (int)put;
+}
+
+// How a client of each dialect says it: around the user's words, where to, and what only a proper end has.
+static const struct shape {
+    const char *dialect, *before, *after; // $M: the model, $S: whether it is a stream
+    const char *path, *stream_path;
+    const char *end;
+} shapes[] = {
+    {"openai", "{\"model\":\"$M\",\"stream\":$S,\"messages\":[{\"role\":\"user\",\"content\":\"", "\"}]",
+     "/v1/chat/completions", "/v1/chat/completions", "data: [DONE]"},
+    {"anthropic", "{\"model\":\"$M\",\"stream\":$S,\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":\"",
+     "\"}]", "/v1/messages", "/v1/messages", "message_stop"},
+    {"ollama", "{\"model\":\"$M\",\"stream\":$S,\"messages\":[{\"role\":\"user\",\"content\":\"", "\"}]", "/api/chat",
+     "/api/chat", "\"done\":true"},
+    {"responses", "{\"model\":\"$M\",\"stream\":$S,\"input\":\"", "\"", "/v1/responses", "/v1/responses",
+     "response.completed"},
+    {"gemini", "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"", "\"}]}]",
+     "/v1beta/models/$M:generateContent", "/v1beta/models/$M:streamGenerateContent?alt=sse", "finishReason"},
+};
+
+static const struct shape *shape_of(const struct scene *s) {
+    size_t i = 0;
+    while (i + 1 < sizeof shapes / sizeof shapes[0] && strcmp(shapes[i].dialect, s->dialect) != 0)
+        i++;
+    return &shapes[i];
+}
+
+static size_t words_write(const struct scene *s, char *to, size_t n) {
+    size_t put = (size_t)snprintf(to, n, "Hi ");
+    put += filler_write(to + put, (size_t)s->filler << 10);
     if (s->filler)
-        n += (size_t)snprintf(s->body + n, sizeof s->body - n, "[[sim {\\\"big\\\":%d}]]", s->filler);
-    else if (!load && !tools)
-        n += (size_t)snprintf(s->body + n, sizeof s->body - n, "%s", s->slow ? BIG_ORDER : ORDER);
-    (void)snprintf(s->body + n, sizeof s->body - n, "%s]%s}", load ? "" : "\"}", tools ? TOOLS : "");
+        put += (size_t)snprintf(to + put, n - put, "[[sim {\\\"big\\\":%d}]]", s->filler);
+    else if (strcmp(s->name, "tools") != 0)
+        put += (size_t)snprintf(to + put, n - put, "%s", s->slow ? BIG_ORDER : ORDER);
+    return put;
+}
+
+void scene_write(struct scene *s) {
+    const struct shape *shape = shape_of(s);
+    if (strcmp(s->name, "load") == 0) {
+        (void)snprintf(s->body, sizeof s->body, "{\"model\":\"%s\",\"stream\":false,\"messages\":[]}", s->model);
+        return;
+    }
+    size_t n = (size_t)text_fill(s->body, sizeof s->body, shape->before, s->model, s->stream ? "true" : "false");
+    n += words_write(s, s->body + n, sizeof s->body - n);
+    (void)snprintf(s->body + n, sizeof s->body - n, "%s%s}", shape->after, strcmp(s->name, "tools") == 0 ? TOOLS : "");
 }
 
 const char *scene_path(const struct scene *s) {
+    static char path[256];
+    const struct shape *shape = shape_of(s);
     if (strcmp(s->name, "count") == 0)
         return "/v1/messages/count_tokens";
-    if (strcmp(s->dialect, "anthropic") == 0)
-        return "/v1/messages";
-    return strcmp(s->dialect, "ollama") == 0 ? "/api/chat" : "/v1/chat/completions";
+    (void)text_fill(path, sizeof path, s->stream ? shape->stream_path : shape->path, s->model, "");
+    return path;
 }
 
 const char *scene_end(const struct scene *s) {
-    if (!s->stream)
-        return "";
-    if (strcmp(s->dialect, "openai") == 0)
-        return "data: [DONE]";
-    return strcmp(s->dialect, "anthropic") == 0 ? "message_stop" : "\"done\":true";
+    return s->stream ? shape_of(s)->end : "";
 }
 
 bool scene_is_answered(const struct scene *s, const struct visit *v) {
-    return visit_whole(v) && visit_status(v) == 200 && visit_holds(v, scene_end(s));
+    bool broken =
+        s->stream && visit_holds(v, "\"error\":{"); // Gemini's end is the end of the stream: an error may follow
+    return visit_whole(v) && visit_status(v) == 200 && visit_holds(v, scene_end(s)) && !broken;
 }

@@ -307,6 +307,12 @@ PAIR(anthropic, ollama)
 PAIR(ollama, openai)
 PAIR(ollama, anthropic)
 PAIR(ollama, ollama)
+PAIR(responses, responses)
+PAIR(responses, anthropic)
+PAIR(gemini, gemini)
+PAIR(gemini, openai)
+PAIR(openai, gemini)
+PAIR(anthropic, responses)
 
 TEST(waits_of_a_fallback) {
     waits_of(SCENE(.name = "fallback", .dialect = "anthropic", .model = "r", .stream = true), acts, N_ACTS);

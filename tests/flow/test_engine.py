@@ -14,6 +14,8 @@ import pytest
 from harness import (DIALECTS, READERS, SLOW, Client, ask, assert_error_shape, chat, error_text, eventually, order,
                      request_bytes)
 
+pytestmark = pytest.mark.tsan
+
 each = pytest.mark.parametrize("client", DIALECTS)
 FAKE = os.environ.get("GRIDTIE_UNIT_BIN", "")
 LLAMA, TINY = os.environ.get("GRIDTIE_LLAMA_SERVER", ""), os.environ.get("GRIDTIE_TINY_MODEL", "")
@@ -118,7 +120,6 @@ def test_a_crash_of_the_real_one_while_it_loads_is_waited_out(real_engine):
 
 
 @fake
-@pytest.mark.tsan
 def test_crashes_at_random_moments_lose_no_request(engine):
     """Every request is answered: well, or (cut after its first word) with an error in its stream. None hangs."""
     daemon = engine("ok", engine={"parallel": 4})
@@ -157,6 +158,59 @@ def test_a_request_that_kills_the_engine_is_tried_twice_and_goes_on(engine, sim,
     reply, a = ask(daemon, client, "r", timeout=60)
     assert reply.status == 200 and a.ended and reply.headers["x-gridtie-target"] == "o/m"
     assert [at["target"] for at in daemon.why(reply)["attempts"]] == ["local/m", "local/m", "o/m"]
+
+
+# ---- the end
+
+
+def left_of(daemon):
+    """Processes that know the daemon's folder, but for itself: its guards and servers."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(daemon.folder) in entry.read_text() and int(entry.parent.name) != daemon.pid:
+                found.append(entry.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+@fake
+@pytest.mark.parametrize("twice", [False, True], ids=["drain", "at-once"])
+def test_sigterm_while_a_model_loads_answers_who_waits_and_leaves_nothing(engine, twice):
+    daemon = engine("never", engine={"ping": "50ms", "wait": "60s"}, drain="60s" if twice else "300ms")
+    got = {}
+
+    def wait(client, stream):
+        path, body = chat(client, "local/m", stream=stream)
+        got[client, stream] = daemon.post(path, body)
+    threads = [threading.Thread(target=wait, args=(c, s)) for c in DIALECTS for s in (False, True)]
+    for t in threads:
+        t.start()
+    eventually(lambda: model_of(daemon)["in_flight"] == 6 and left_of(daemon), 20, "all wait, and a server runs")
+    daemon.signal(signal.SIGTERM)
+    if twice:
+        time.sleep(0.1)
+        daemon.signal(signal.SIGTERM)
+    assert daemon.wait(15) == 0
+    for t in threads:
+        t.join()
+    for (client, stream), reply in got.items():
+        assert reply.status == 503 or reply.status == 200 and stream and client in SIGN, (client, stream, reply)
+        a = READERS[client](reply.body, reply.status == 200)
+        assert reply.complete and a.error and not a.ended and "shutting down" in json.dumps(a.error), reply
+    eventually(lambda: not left_of(daemon), 10, "no process is left")
+
+
+@real
+def test_kill_9_leaves_no_llama_server(real_engine):
+    path, body = chat("openai", "local/m", max_tokens=4)
+    assert real_engine.post(path, body, timeout=60).status == 200
+    assert len(left_of(real_engine)) == 2, "a guard and its server"
+    real_engine.kill()
+    eventually(lambda: not left_of(real_engine), 10, "no process is left")
+    real_engine.restart()
+    assert real_engine.post(path, body, timeout=60).status == 200
 
 
 # ---- signs of life
@@ -216,7 +270,6 @@ def test_signs_of_life_fix_the_status_not_the_target(engine, sim, client):
 
 
 @fake
-@pytest.mark.tsan
 @pytest.mark.parametrize("client", SIGN)
 def test_a_client_that_leaves_while_a_model_loads_is_noticed(engine, client):
     daemon = engine("never", engine={"ping": "50ms", "wait": "60s"})

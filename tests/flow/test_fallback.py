@@ -4,6 +4,8 @@ import pytest
 
 from harness import DIALECTS, ask, assert_error_shape, chat, free_port, order
 
+pytestmark = pytest.mark.tsan
+
 both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 each = pytest.mark.parametrize("client", DIALECTS)
 
@@ -38,7 +40,6 @@ def two(sims, gridtie, first="openai", second="openai", **more):
     return bad, good, daemon
 
 
-@pytest.mark.tsan
 @both
 @pytest.mark.parametrize("upstream", DIALECTS)
 def test_every_fault_before_the_first_word_moves_to_the_next_target(sims, gridtie, upstream, stream):
@@ -142,7 +143,6 @@ def test_a_resting_target_is_passed_over_while_another_is_there(sims, gridtie):
     assert len(bad.requests()) == 1 and len(good.requests()) == 4
 
 
-@pytest.mark.tsan
 def test_a_stale_kept_connection_is_tried_once_more_on_a_fresh_one(sim, gridtie):
     daemon = gridtie({"endpoints": [sim.endpoint("o")]})
     for i in range(12):

@@ -7,6 +7,8 @@ import pytest
 
 from harness import DIALECTS, Client, ask, assert_error_shape, chat, error_text, eventually, free_port, order
 
+pytestmark = pytest.mark.tsan
+
 both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 each = pytest.mark.parametrize("client", DIALECTS)
 PRICES = {"models": [{"name": "o/m", "input": "2.50 USD/M", "output": "10 USD/M"},

@@ -7,6 +7,8 @@ import pytest
 
 from harness import DIALECTS, PATHS, SLOW, Client, ask, assert_error_shape, chat, eventually, order, request_bytes
 
+pytestmark = pytest.mark.tsan
+
 both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 each = pytest.mark.parametrize("client", DIALECTS)
 
@@ -55,7 +57,6 @@ def test_a_stream_that_is_slow_but_alive_is_not_given_up(sim, gridtie):
     assert a.ended and a.error is None
 
 
-@pytest.mark.tsan
 @each
 @pytest.mark.parametrize("upstream", DIALECTS)
 def test_a_client_that_leaves_stops_the_upstream(three, client, upstream):

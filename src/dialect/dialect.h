@@ -94,6 +94,8 @@ struct dialect {
     struct stream_writer *(*writer_new)(struct arena *a, const struct request *r, const struct identity *who);
     // Appends zero or more whole frames. EV_ERROR writes the dialect's in-stream error; EV_END its proper end.
     enum err (*writer_event)(struct stream_writer *w, const struct event *ev, struct buf *out);
+    // NULL, or: so many frames went to the client as they came, and w counts on from there.
+    void (*writer_after)(struct stream_writer *w, int64_t frames);
     // Body of an error answer; *ret_status its HTTP status in this dialect.
     void (*write_error)(const struct problem *p, struct slice request_id, struct buf *out, int *ret_status);
 

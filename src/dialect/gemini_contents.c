@@ -24,6 +24,21 @@ static enum part_kind kind_of_media(struct slice type) {
     return type_starts(type, "text/") || slice_is(type, "application/pdf") ? PART_DOCUMENT : PART_OPAQUE;
 }
 
+// Google takes both alphabets, and its own clients write the one for URLs; the rest of the world takes the usual one.
+static enum err usual_base64(struct field_reader *rd, struct slice *data) {
+    size_t pad = data->n % 4 ? 4 - data->n % 4 : 0;
+    if (!pad && slice_find(*data, '-') == SIZE_MAX && slice_find(*data, '_') == SIZE_MAX)
+        return ERR_OK;
+    char *copy = arena_alloc(rd->a, data->n + pad);
+    if (!copy)
+        return field_no_memory(rd);
+    for (size_t i = 0; i < data->n; i++)
+        copy[i] = data->p[i] == '-' ? '+' : data->p[i] == '_' ? '/' : data->p[i];
+    memset(copy + data->n, '=', pad);
+    *data = slice_of(copy, data->n + pad);
+    return ERR_OK;
+}
+
 static enum err read_inline(struct field_reader *rd, const struct field_at *up, const char *name, yyjson_val *v,
                             struct part *p) {
     const struct field_at at = FIELD_MEMBER(up, name, v);
@@ -34,6 +49,10 @@ static enum err read_inline(struct field_reader *rd, const struct field_at *up, 
         e = field_str_needed(rd, &at, gemini_key(&at, "mimeType"), &p->media_type);
     if (!e)
         e = field_str(rd, &at, gemini_key(&at, "displayName"), &p->name);
+    if (!e)
+        e = usual_base64(rd, &p->data);
+    if (!e)
+        e = field_base64(rd, &at, "data", p->data);
     p->kind = kind_of_media(p->media_type);
     return e;
 }

@@ -176,6 +176,7 @@ static enum err read_root(struct field_reader *rd, const struct field_at *root, 
         e = gemini_types(rd, root, looked_at);
     if (!e)
         e = gemini_unmodelled(rd, root, modelled, r);
+    r->kept = yyjson_is_str(gemini_get(root->val, "cachedContent"));
     if (!e)
         e = read_config(rd, root, r);
     if (!e)

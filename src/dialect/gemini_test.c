@@ -201,6 +201,7 @@ TEST(gemini_keeps_what_only_it_knows) {
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (!strstr(text, parts[i]))
             FAIL("no %s in %s", parts[i], text);
+    CHECK(r->kept);
     text = written(r, dialect_get(DIALECT_OPENAI), &wire);
     CHECK(!strstr(text, "gs://") && !strstr(text, "googleSearch"));
     static const char *const paths[] = {"safetySettings",  "cachedContent",
@@ -209,6 +210,21 @@ TEST(gemini_keeps_what_only_it_knows) {
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         if (!noted(&wire, paths[i]))
             FAIL("%s is not noted", paths[i]);
+    fresh();
+}
+
+// As Google's own clients write bytes.
+TEST(gemini_media_in_the_alphabet_of_urls_reaches_others_in_the_usual_one) {
+    struct wire_request wire;
+    struct problem p;
+    fresh();
+    struct request *r =
+        read("{\"contents\":[{\"parts\":[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"ab-_AB\"}}]}]}", &p);
+    CHECK(r != NULL);
+    CHECK(strstr(written(r, dialect_get(DIALECT_OPENAI), &wire), "data:image/png;base64,ab+/AB=="));
+    CHECK(strstr(written(r, d, &wire), "\"ab-_AB\""));
+    CHECK(!read("{\"contents\":[{\"parts\":[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"a b\"}}]}]}", &p));
+    CHECK_SLICE(p.param, "contents[0].parts[0].inlineData.data");
     fresh();
 }
 

@@ -29,6 +29,7 @@ const struct dialect dialect_responses = {
     .write_answer = responses_write_answer,
     .writer_new = responses_writer_new,
     .writer_event = responses_writer_event,
+    .writer_after = responses_writer_after,
     .write_error = openai_write_error,
     .write_request = responses_write_request,
     .read_answer = responses_read_answer,

@@ -93,5 +93,6 @@ void responses_put_logprobs(struct json_writer *w, struct arena *a, const struct
 // responses_writer.c
 struct stream_writer *responses_writer_new(struct arena *a, const struct request *r, const struct identity *who);
 enum err responses_writer_event(struct stream_writer *w, const struct event *ev, struct buf *out);
+void responses_writer_after(struct stream_writer *w, int64_t frames);
 
 #endif

@@ -32,7 +32,9 @@ static enum err read_image(struct field_reader *rd, const struct field_at *at, s
         p->kind = PART_OPAQUE; // what lies with the provider says nothing to others
     else if (!url.p)
         return field_missing(rd, at, "image_url");
-    else if (!data_url_split(url, &p->media_type, &p->data))
+    else if (data_url_split(url, &p->media_type, &p->data))
+        return field_base64(rd, at, "image_url", p->data);
+    else
         p->url = url;
     return ERR_OK;
 }
@@ -54,7 +56,7 @@ static enum err read_file(struct field_reader *rd, const struct field_at *at, st
     p->url = url;
     if (data.p && !data_url_split(data, &p->media_type, &p->data))
         p->data = data;
-    return ERR_OK;
+    return data.p ? field_base64(rd, at, "file_data", p->data) : ERR_OK;
 }
 
 static enum err read_audio(struct field_reader *rd, const struct field_at *at, struct part *p) {
@@ -70,6 +72,8 @@ static enum err read_audio(struct field_reader *rd, const struct field_at *at, s
     e = field_str_needed(rd, &audio, "data", &p->data);
     if (!e)
         e = field_str_needed(rd, &audio, "format", &format);
+    if (!e)
+        e = field_base64(rd, &audio, "data", p->data);
     if (e)
         return e;
     p->media_type =

@@ -296,6 +296,10 @@ static enum err dispatch(struct stream_writer *w, const struct event *ev, struct
     return ERR_OK;
 }
 
+void responses_writer_after(struct stream_writer *w, int64_t frames) {
+    w->seq = frames;
+}
+
 enum err responses_writer_event(struct stream_writer *w, const struct event *ev, struct buf *out) {
     const struct problem unknown = PROBLEM(ERR_UP_INTERNAL);
     if (w->over)

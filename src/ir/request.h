@@ -129,6 +129,7 @@ struct request {
     struct slice *unmodelled;    // names of members that only the source carries, at most LIMIT_DROPPED
     size_t n_unmodelled;
     bool store;        // the client wants the answer kept (OpenAI responses); nobody does
+    bool kept;         // rests on what its provider keeps (Gemini's cachedContent): others lack what it rests on
     bool stream_array; // Gemini: a stream is one JSON array, not events
     bool carried;      // holds what dialect/carry.h packed: the source can't be sent on as it is
     bool has_images, has_audio, has_documents, has_thinking, has_remote_media;

@@ -16,6 +16,7 @@ struct call {
     struct arena *a;
     const struct peer_request *r;
     uint64_t number;
+    const char *counts; // tokens are only counted, and this stands before the number
 };
 
 static void headers_ordered(struct arena *a, const struct order *o, struct buf *out) {
@@ -125,6 +126,12 @@ static void answer_spoken(struct call *c, const struct ask *ask, struct bill_lin
     bill->output_tokens = whole ? t.output_tokens : (t.said_chars + 3) / 4;
 }
 
+static void answer_count(struct call *c, const struct ask *ask) {
+    char text[96];
+    (void)snprintf(text, sizeof text, "{%s:%lld}", c->counts, (long long)ask->input_chars / 4 + 1);
+    answer_json(c, 200, text);
+}
+
 static void answer_file(struct call *c) {
     const struct order *o = c->w->order;
     struct buf body = BUF_INIT(64u << 20);
@@ -156,6 +163,8 @@ static void answer_ordered(struct call *c, const struct ask *ask, struct bill_li
     } else if (failing) {
         bill->status = o->status > 0 ? (int)o->status : shape_ops_of(ask->shape)->errors[o->error].status;
         answer_error(c, shape_ops_of(ask->shape));
+    } else if (c->counts) {
+        answer_count(c, ask);
     } else {
         answer_spoken(c, ask, bill);
     }
@@ -187,7 +196,7 @@ static void call_model(struct call *c, enum shape shape) {
     } else {
         answer_ordered(c, &ask, &bill);
     }
-    book_ended(&c->s->book, c->number, c->w, &bill);
+    book_ended(&c->s->book, c->number, c->w, c->counts ? NULL : &bill);
     c->w->drop_next = o->stale;
     if (o->close && c->w->end == PEER_OPEN)
         c->w->end = PEER_CUT;
@@ -258,25 +267,14 @@ static void call_show(struct call *c) {
         "\"sim.context_length\":8192},\"capabilities\":[\"completion\",\"tools\"]}");
 }
 
-static void count(struct call *c, enum shape shape, const char *before) {
-    struct ask ask;
-    char text[96];
-    c->number = book_arrived(&c->s->book, c->r);
-    if (ask_read(c->a, shape, c->r->target, c->r->body, &ask)) {
-        answer_error(c, shape_ops_of(shape));
-    } else {
-        (void)snprintf(text, sizeof text, "{%s:%lld}", before, (long long)ask.input_chars / 4 + 1);
-        answer_json(c, 200, text);
-    }
-    book_ended(&c->s->book, c->number, c->w, NULL);
-}
-
 static void call_count(struct call *c) {
-    count(c, SHAPE_ANTHROPIC, "\"input_tokens\"");
+    c->counts = "\"input_tokens\"";
+    call_model(c, SHAPE_ANTHROPIC);
 }
 
 static void call_input_tokens(struct call *c) {
-    count(c, SHAPE_RESPONSES, "\"object\":\"response.input_tokens\",\"input_tokens\"");
+    c->counts = "\"object\":\"response.input_tokens\",\"input_tokens\"";
+    call_model(c, SHAPE_RESPONSES);
 }
 
 static void call_bill(struct call *c) {
@@ -348,9 +346,8 @@ static void call_responses(struct call *c) {
 
 static void call_gemini(struct call *c) {
     if (slice_ends(c->r->path, ":countTokens"))
-        count(c, SHAPE_GEMINI, "\"totalTokens\"");
-    else
-        call_model(c, SHAPE_GEMINI);
+        c->counts = "\"totalTokens\"";
+    call_model(c, SHAPE_GEMINI);
 }
 
 static void call_ollama_chat(struct call *c) {
@@ -414,7 +411,7 @@ static bool serve_one(struct sim *s, struct peer *w) {
     arena_init(&a, ARENA_BYTES, 0);
     bool ok = peer_read(w, &a, &r);
     if (ok) {
-        struct call c = {s, w, &a, &r, 0};
+        struct call c = {.s = s, .w = w, .a = &a, .r = &r};
         w->order = &quiet;
         atomic_fetch_add(&s->stats.requests, 1);
         atomic_fetch_add(&s->stats.open_requests, 1);

@@ -47,6 +47,7 @@ struct attempt {
     struct carry *carry;         // of signatures, for a client of another dialect
     struct filter rewrap, observe, guard, pack, collect, write;
     struct buf out;        // for the client; held back until commit
+    int64_t frames_passed; // of the upstream, as they came
     struct buf body;       // a whole answer, or an error
     struct answer *answer; // gathered for a client that did not ask for a stream
     struct problem problem;
@@ -81,8 +82,10 @@ MUST_CHECK enum err relay_open(struct attempt *at, int status, struct slice cont
 MUST_CHECK enum err relay_bytes(struct attempt *at, struct slice bytes);
 // The upstream's answer is complete. ERR_OK: the dialect's end was there as well.
 MUST_CHECK enum err relay_close(struct attempt *at);
-// Gives what is held to the client, if this attempt is the winner.
+// Gives what is held to the client, if this attempt is the winner, and stops reading where the client is slow.
 void relay_flush(struct attempt *at);
+// The same for an attempt that ends: nothing is left to stop.
+void relay_rest(struct attempt *at);
 // After commit: writes the error in the client's dialect and ends its stream without the dialect's proper end.
 void relay_break(struct exchange *x, const struct problem *p);
 

@@ -45,6 +45,8 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
         return "cannot read images";
     if (t->caps_known && r->tools && !t->tools && !target_emulates_tools(t))
         return cannot_call_tools;
+    if (r->kept && (int)t->endpoint->provider->dialect != r->dialect)
+        return "does not have the cachedContent";
     if (r->has_remote_media && engine)
         return "would fetch a remote image by itself";
     if (t->context > 0 && x->estimated_tokens / 4 > t->context)

@@ -366,6 +366,7 @@ void attempt_fail(struct attempt *at, const struct problem *given) {
         engine_suspect(x->w->grid, at->t);
     if (p.retry_after_ms < 0)
         p.retry_after_ms = at->retry_after_ms;
+    relay_rest(at); // what it said before it broke
     attempt_end(at, p.err);
     // Once more is worth it where the engine crashed under us or a model spoke out of its schema; a request that kills the
     // engine, or is beyond the model, is not.

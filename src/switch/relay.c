@@ -184,6 +184,11 @@ static enum err frame_watch_event(void *ctx, const struct event *ev) {
     return pipe_emit(&w->at->pipe, ev);
 }
 
+static void relay_pass(struct attempt *at, const struct frame *f) {
+    buf_append(&at->out, f->raw);
+    at->frames_passed += !f->comment;
+}
+
 static enum err relay_frame(void *ctx, const struct frame *f) {
     struct attempt *at = ctx;
     struct frame_watch watch = {at, false, false};
@@ -196,7 +201,7 @@ static enum err relay_frame(void *ctx, const struct frame *f) {
     if (at->errored)
         return ERR_OK;
     if (at->verbatim && !(at->wire.usage_added && watch.usage && !watch.other))
-        buf_append(&at->out, f->raw);
+        relay_pass(at, f);
     if (at->out.failed)
         return ERR_NO_MEMORY;
     at->whole = at->ended;
@@ -240,28 +245,46 @@ enum err relay_close(struct attempt *at) {
     return e;
 }
 
-void relay_flush(struct attempt *at) {
+void relay_rest(struct attempt *at) {
     struct exchange *x = at->x;
     if (x->winner != at || at->out.len == 0 || !x->sink.ops || !x->request->stream)
         return;
     x->answer_bytes += (int64_t)at->out.len;
     x->sink.ops->write(x->sink.to, buf_slice(&at->out));
     buf_clear(&at->out);
+}
+
+void relay_flush(struct attempt *at) {
+    struct exchange *x = at->x;
+    size_t held = at->out.len;
+    relay_rest(at);
+    if (at->out.len == held)
+        return;
     if (x->sink.ops && at->fetch && !x->paused && !x->sink.ops->has_credit(x->sink.to)) {
         x->paused = true;
         fetch_pause(at->fetch);
     }
 }
 
+static struct stream_writer *breaking_writer(struct exchange *x, const struct identity *who) {
+    const struct attempt *at = x->winner;
+    if (at && at->writer)
+        return at->writer;
+    if (x->request->stream_array)
+        return NULL; // where an array stands that went through as it came, we don't know
+    struct stream_writer *w = x->dialect->writer_new(&x->arena, x->request, who);
+    if (w && at && x->dialect->writer_after)
+        x->dialect->writer_after(w, at->frames_passed);
+    return w;
+}
+
 void relay_break(struct exchange *x, const struct problem *p) {
     if (!x->sink.ops)
         return;
     struct event ev = {.kind = EV_ERROR, .problem = p};
-    struct buf out = BUF_INIT(LIMIT_UP_ERROR_BYTES);
+    struct buf out = BUF_INIT(LIMIT_UP_BODY_BYTES); // the event may hold the whole answer again
     struct identity who = exchange_identity(x);
-    struct stream_writer *w = x->winner && x->winner->writer ? x->winner->writer : NULL;
-    if (!w && !x->request->stream_array) // of an array that went through as it came, we don't know where it stands
-        w = x->dialect->writer_new(&x->arena, x->request, &who);
+    struct stream_writer *w = breaking_writer(x, &who);
     if (w && !x->dialect->writer_event(w, &ev, &out) && !out.failed && out.len > 0) { // nothing: it had ended already
         x->sink.ops->write(x->sink.to, buf_slice(&out));
         x->sink.ops->end(x->sink.to, NULL);

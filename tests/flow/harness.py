@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the whole daemon stand on: a scripted provider (`gridtie sim`), the daemon with a config of its own
-in a temporary folder, a client that sees every byte, and a reader and writer for each of the three dialects that owes
-nothing to the daemon's own code."""
+in a temporary folder, a client that sees every byte, and a reader and writer for each dialect that owes nothing to the
+daemon's own code (those of responses and Gemini are in wire.py)."""
 import dataclasses
 import json
 import os
@@ -14,10 +14,12 @@ from pathlib import Path
 
 import yaml
 
+from wire import PNG, SCHEMA, Answer, chat_gemini, chat_responses, gemini_path, read_gemini, read_responses, sse
+
 REPO = Path(__file__).resolve().parent.parent.parent
 BIN = os.environ.get("GRIDTIE_BIN", str(REPO / "build/debug/gridtie"))
 SLOW = 4 if "tsan" in BIN else 1
-DIALECTS = ("openai", "anthropic", "ollama")
+DIALECTS = ("openai", "anthropic", "ollama", "responses", "gemini")
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|UndefinedBehavior")
 
 
@@ -288,9 +290,11 @@ class Sim(Process):
         return [json.loads(line) for line in self.bill_path.read_text().splitlines()]
 
     def endpoint(self, name, provider="openai", models=("m",), **more):
-        """A row for the daemon's config."""
-        return {"name": name, "provider": provider, "url": self.url + ("/v1" if provider == "openai" else ""),
-                "zone": "cloud", "key": f"upstream-key-of-{name}", "models": list(models), **more}
+        """A row for the daemon's config; provider: one, or a dialect."""
+        provider = "openai-responses" if provider == "responses" else provider
+        base = {"openai": "/v1", "openai-responses": "/v1", "gemini": "/v1beta"}.get(provider, "")
+        return {"name": name, "provider": provider, "url": self.url + base, "zone": "cloud",
+                "key": f"upstream-key-of-{name}", "models": list(models), **more}
 
     def stop(self):
         text = self.stderr
@@ -405,14 +409,16 @@ def parse_metrics(text):
     return found
 
 
-# ---- the three dialects, as a test speaks and reads them
+# ---- the dialects, as a test speaks and reads them
 
-PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama": "/api/chat"}
+PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama": "/api/chat", "responses": "/v1/responses",
+         "gemini": gemini_path("m")}
+TURNS = {"responses": "input", "gemini": "contents"}  # where a body has its messages; the others call them that
 FINISH = {"openai": {"stop": "stop", "length": "length", "tool": "tool_calls"},
           "anthropic": {"stop": "end_turn", "length": "max_tokens", "tool": "tool_use"},
-          "ollama": {"stop": "stop", "length": "length", "tool": "stop"}}
-PNG = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+          "ollama": {"stop": "stop", "length": "length", "tool": "stop"},
+          "responses": {"stop": "completed", "length": "max_output_tokens", "tool": "completed"},
+          "gemini": {"stop": "STOP", "length": "MAX_TOKENS", "tool": "STOP"}}
 
 
 def order(said="Hi there", /, **what):
@@ -426,9 +432,13 @@ def image_part(dialect):
     return {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
 
 
-def chat(dialect, model, text="Hi there", stream=False, system=None, tools=False, image=False, results=False, think=False,
+def chat(dialect, model, text="Hi there", /, stream=False, system=None, tools=False, image=False, results=False, think=False,
          **more):
     """The same request in a dialect's words: (path, body)."""
+    if dialect == "responses":
+        return PATHS[dialect], {**chat_responses(model, text, stream, system, tools, image, results, think), **more}
+    if dialect == "gemini":
+        return gemini_path(model, stream), {**chat_gemini(text, system, tools, image, results, think), **more}
     user = {"role": "user", "content": text}
     if image and dialect == "ollama":
         user["images"] = [PNG]
@@ -478,30 +488,6 @@ def tool_turn(dialect):
                 {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": "12 degrees"}]}]
     return [{"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "weather", "arguments": args}}]},
             {"role": "tool", "content": "12 degrees", "tool_name": "weather"}]
-
-
-@dataclasses.dataclass
-class Answer:
-    text: str = ""
-    thinking: str = ""
-    tools: list = dataclasses.field(default_factory=list)  # (name, arguments as a value)
-    finish: str = None
-    input_tokens: int = None
-    output_tokens: int = None
-    error: object = None
-    ended: bool = False  # the dialect's proper end was there
-
-
-def sse(body):
-    """[(event, data)] of a body of server-sent events; comments left out."""
-    found = []
-    for block in body.decode().replace("\r\n", "\n").split("\n\n"):
-        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
-        event = next((line[6:].strip() for line in lines if line.startswith("event:")), None)
-        data = "\n".join(line[5:].lstrip() for line in lines if line.startswith("data:"))
-        if lines:
-            found.append((event, data))
-    return found
 
 
 def read_openai_message(m, a):
@@ -638,14 +624,15 @@ def read_ollama(body, stream):
     return a
 
 
-READERS = {"openai": read_openai, "anthropic": read_anthropic, "ollama": read_ollama}
+READERS = {"openai": read_openai, "anthropic": read_anthropic, "ollama": read_ollama, "responses": read_responses,
+           "gemini": read_gemini}
 
 
 def read(dialect, reply, stream):
     return READERS[dialect](reply.body, stream)
 
 
-def ask(server, dialect, model, text="Hi there", stream=False, headers=None, timeout=20.0, **more):
+def ask(server, dialect, model, text="Hi there", /, stream=False, headers=None, timeout=20.0, **more):
     """Asks and reads: (reply, answer)."""
     path, body = chat(dialect, model, text, stream, **more)
     reply = server.post(path, body, headers, timeout=timeout)
@@ -657,11 +644,13 @@ def ask(server, dialect, model, text="Hi there", stream=False, headers=None, tim
 def assert_error_shape(dialect, reply):
     """An honest error in the dialect's own shape."""
     j = reply.json
-    if dialect == "openai":
+    if dialect in ("openai", "responses"):
         assert isinstance(j["error"]["message"], str) and j["error"]["message"] and j["error"]["type"]
         assert {"param", "code"} <= set(j["error"])
     elif dialect == "anthropic":
         assert j["type"] == "error" and j["error"]["type"] and j["error"]["message"]
+    elif dialect == "gemini":
+        assert j["error"]["code"] == reply.status and j["error"]["message"] and j["error"]["status"].isupper()
     else:
         assert isinstance(j["error"], str) and j["error"]
     return error_text(dialect, reply)
@@ -680,7 +669,7 @@ def seen_text(provider, body):
         if isinstance(p, str):
             words.append(p)
         elif isinstance(p, dict):
-            for key in ("text", "content", "thinking"):
+            for key in ("text", "content", "thinking", "parts", "output", "summary", "functionResponse", "response"):
                 if key in p:
                     part(p[key])
         elif isinstance(p, list):
@@ -688,6 +677,9 @@ def seen_text(provider, body):
                 part(q)
     part(j.get("system", ""))
     part(j.get("prompt", ""))
+    part(j.get("instructions") or "")
+    part(j.get("systemInstruction") or {})
+    part(j.get("input") or j.get("contents") or [])
     for m in j.get("messages", []):
         part(m.get("content") or "")
     return "\n".join(words)

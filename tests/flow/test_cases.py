@@ -9,6 +9,7 @@
     == upstream replies STATUS     headers, an empty line, the body. An option `cut: N` sends N bytes a write
                                    (every cut is tried when it is `cut: all`), `die: N` cuts the connection after N bytes
     == client gets STATUS          headers (those named), an empty line, the body, compared byte by byte with wildcards
+                                   (\\r\\n counts as \\n)
     == ledger says                 YAML: members of what `why` tells, `drops` being a list of paths
 
 Lines that start with `# ` between sections are comments. `\\n` at the end of a section's body is dropped once."""
@@ -79,7 +80,7 @@ def check_client(title, headers, body, reply):
     assert reply.status == int(title.split()[-1]), reply.text
     for name, value in headers.items():
         assert re.fullmatch(pattern(value), reply.headers.get(name, "")), f"header {name}: {reply.headers.get(name)!r}"
-    got = reply.text.rstrip("\n")
+    got = reply.text.replace("\r\n", "\n").rstrip("\n")
     assert re.fullmatch(pattern(body), got, re.S), f"the client got\n{got}\nand not\n{body}"
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.tsan
 each = pytest.mark.parametrize("client", DIALECTS)
 FAKE = os.environ.get("GRIDTIE_UNIT_BIN", "")
 LLAMA, TINY = os.environ.get("GRIDTIE_LLAMA_SERVER", ""), os.environ.get("GRIDTIE_TINY_MODEL", "")
-SIGN = {"openai": b": keep-alive\n\n", "anthropic": b"event: ping\n"}
+SIGN = {"openai": b": keep-alive\n\n", "anthropic": b"event: ping\n", "responses": b": keep-alive\n\n", "gemini": b"\r\n\r\n"}
 
 fake = pytest.mark.skipif(not os.access(FAKE, os.X_OK), reason="no unit test program")
 real = pytest.mark.skipif(not os.access(LLAMA, os.X_OK) or not os.path.exists(TINY), reason="tools/setup engine")
@@ -123,7 +123,7 @@ def test_a_crash_of_the_real_one_while_it_loads_is_waited_out(real_engine):
 def test_crashes_at_random_moments_lose_no_request(engine):
     """Every request is answered: well, or (cut after its first word) with an error in its stream. None hangs."""
     daemon = engine("ok", engine={"parallel": 4})
-    rng, stop, bad, done = random.Random(4), threading.Event(), [], [0, 0, 0]
+    rng, stop, bad, done = random.Random(4), threading.Event(), [], [0] * len(DIALECTS)
 
     def load(i):
         while not stop.is_set():
@@ -131,7 +131,7 @@ def test_crashes_at_random_moments_lose_no_request(engine):
             done[i] += 1
             if reply.status != 200 or not (a.ended and a.error is None or a.text and a.error and not a.ended):
                 bad.append((reply.status, reply.body[-300:]))
-    threads = [threading.Thread(target=load, args=(i,)) for i in range(3)]
+    threads = [threading.Thread(target=load, args=(i,)) for i in range(len(DIALECTS))]
     for t in threads:
         t.start()
     for _ in range(4):  # a fifth within a minute would be told as what it is

@@ -73,7 +73,7 @@ def test_a_target_that_is_not_there_is_passed_over(sims, gridtie, client, stream
 @each
 @pytest.mark.parametrize("upstream", DIALECTS)
 def test_a_stream_that_dies_after_its_first_word_ends_with_an_error_and_no_proper_end(three, client, upstream):
-    events = {"openai": 4, "anthropic": 6, "ollama": 3}[upstream]
+    events = {"openai": 4, "anthropic": 6, "ollama": 3, "responses": 7, "gemini": 3}[upstream]
     faults = [{"cut_after_events": events}, {"cut_after_events": events, "rst": True},
               {"cut_after_events": events, "clean_cut": True}, {"cut_after_events": events, "half_close": True},
               {"error": "overloaded", "error_after_events": events}, {"bad_chunk_after_events": events}]

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from harness import DIALECTS, PATHS, PNG, Client, ask, assert_error_shape, chat, error_text, order, request_bytes
+from harness import DIALECTS, PATHS, PNG, TURNS, Client, ask, assert_error_shape, chat, error_text, order, request_bytes
 
 each = pytest.mark.parametrize("client", DIALECTS)
 OK = json.dumps(chat("openai", "openai/m")[1]).encode()
@@ -135,7 +135,9 @@ def test_the_root_says_what_ollamas_clients_expect(three):
 
 
 def test_an_unknown_address_is_404_in_the_dialect_of_its_path(three):
-    for path, dialect in (("/v1/nothing", "openai"), ("/v1/messages/nothing", "anthropic"), ("/api/nothing", "ollama")):
+    for path, dialect in (("/v1/nothing", "openai"), ("/v1/messages/nothing", "anthropic"), ("/api/nothing", "ollama"),
+                          ("/v1/responses/nothing", "responses"), ("/v1beta/nothing", "gemini"),
+                          ("/v1beta/models/m:embedContent", "gemini")):
         reply = three.daemon.post(path, {})
         assert reply.status == 404
         assert_error_shape(dialect, reply)
@@ -293,6 +295,16 @@ WRONG = {
     "ollama": [("messages", 5), ("messages", [5]), ("model", 5), ("stream", "yes"), ("options", 5), ("tools", {}),
                ("messages", [{"role": "nobody", "content": "x"}]), ("messages", [{"role": "user", "content": 5}]),
                ("options", {"temperature": "hot"}), ("options", {"num_predict": "x"}), ("format", 5)],
+    "responses": [("input", 5), ("input", [5]), ("model", 5), ("stream", "yes"), ("input", [{"role": "nobody", "content": "x"}]),
+                  ("input", [{"role": "user", "content": 5}]), ("input", [{"type": "function_call", "name": "f"}]),
+                  ("input", [{"type": "item_reference", "id": "rs_1"}]), ("max_output_tokens", "many"), ("temperature", "hot"),
+                  ("tools", {}), ("tools", [5]), ("tool_choice", 5), ("text", 5), ("reasoning", "high"), ("instructions", [5]),
+                  ("previous_response_id", "resp_1"), ("background", True), ("conversation", "conv_1")],
+    "gemini": [("contents", 5), ("contents", [5]), ("contents", [{"role": "nobody", "parts": [{"text": "x"}]}]),
+               ("contents", [{"parts": 5}]), ("contents", [{"parts": [{"text": 5}]}]), ("tools", 5), ("toolConfig", 5),
+               ("contents", [{"parts": [{"inlineData": {"mimeType": "image/png"}}]}]), ("systemInstruction", 5),
+               ("generationConfig", {"temperature": "hot"}), ("generationConfig", {"maxOutputTokens": "x"}),
+               ("generationConfig", {"stopSequences": 5}), ("cachedContent", "cachedContents/1")],
 }
 
 
@@ -307,7 +319,7 @@ def test_a_wrong_field_is_named(three, client):
             problems.append((field, value, reply.status))
             continue
         text = assert_error_shape(client, reply)
-        named = text + (reply.json["error"]["param"] or "" if client == "openai" else "")
+        named = text + (reply.json["error"]["param"] or "" if client in ("openai", "responses") else "")
         word = next(iter(value)) if isinstance(value, dict) and value else field
         if word not in named and field not in named:
             problems.append((field, value, text))
@@ -316,7 +328,8 @@ def test_a_wrong_field_is_named(three, client):
 
 @each
 def test_a_missing_field_is_named(three, client):
-    required = {"openai": ["model", "messages"], "anthropic": ["model", "messages", "max_tokens"], "ollama": ["model"]}
+    required = {"openai": ["model", "messages"], "anthropic": ["model", "messages", "max_tokens"], "ollama": ["model"],
+                "responses": ["model", "input"], "gemini": ["contents"]}
     for field in required[client]:
         path, body = chat(client, "openai/m")
         del body[field]
@@ -327,7 +340,7 @@ def test_a_missing_field_is_named(three, client):
 @each
 def test_a_body_nested_10000_deep_is_400(three, client):
     path, _ = chat(client, "openai/m")
-    deep = b'{"model":"openai/m","messages":' + b"[" * 10000 + b"]" * 10000 + b"}"
+    deep = b'{"model":"openai/m","%s":' % TURNS.get(client, "messages").encode() + b"[" * 10000 + b"]" * 10000 + b"}"
     assert three.daemon.post(path, deep).status == 400
     deep = b'{"model":"openai/m","x":' + b'{"a":' * 10000 + b"1" + b"}" * 10000 + b"}"
     assert three.daemon.post(path, deep).status == 400
@@ -340,13 +353,14 @@ def test_a_broken_image_is_400_and_names_it(three, client):
         text = json.dumps(body).replace(PNG, bad)
         reply = three.daemon.post(path, text)
         assert reply.status == 400, bad
-        assert "image" in error_text(client, reply).lower() or "messages" in error_text(client, reply)
+        assert "image" in error_text(client, reply).lower() or TURNS.get(client, "messages") in error_text(client, reply)
 
 
 @each
 def test_many_messages_and_members_are_bounded_not_fatal(three, client):
     path, body = chat(client, "openai/m")
-    body["messages"] = body["messages"] * 30000
+    turns = TURNS.get(client, "messages")
+    body[turns] = body[turns] * 30000
     assert three.daemon.post(path, body).status in (200, 400, 413)
     path, body = chat(client, "openai/m")
     body.update({f"x{i}": i for i in range(5000)})

@@ -46,7 +46,9 @@ def test_sigterm_lets_open_streams_finish(sim, gridtie, client):
     daemon.signal(signal.SIGTERM)
     eventually(lambda: refused(daemon), 5, "no new connections")
     body, whole = rest_of(c)
-    assert whole and (b"[DONE]" in body or b"message_stop" in body or b'"done":true' in body)
+    last = {"openai": b"[DONE]", "anthropic": b"message_stop", "ollama": b'"done":true', "responses": b"response.completed",
+            "gemini": b'"finishReason":"STOP"'}
+    assert whole and last[client] in body
     assert daemon.wait() == 0
 
 
@@ -414,7 +416,7 @@ def test_no_files_stay_open_after_traffic(sim, gridtie):
     ask(daemon, "openai", "o/m")
     before = files()
     for i in range(60):
-        path, body = chat(DIALECTS[i % 3], "o/m", order(words=200, chunk_ms=5), True)
+        path, body = chat(DIALECTS[i % len(DIALECTS)], "o/m", order(words=200, chunk_ms=5), True)
         with Client(daemon.port) as c:
             c.request("POST", path, body)
             if i % 2:

@@ -86,6 +86,14 @@ def test_model_lists_have_the_shape_of_each_dialect(three):
     assert {"name", "model", "modified_at", "size", "digest", "details"} <= set(tags[0])
     assert three.daemon.get("/v1/models/openai/m").json["id"] == "openai/m"
     assert three.daemon.get("/v1/models/openai/none").status == 404
+    for path, headers in (("/v1beta/models", {}), ("/v1/models", {"x-goog-api-key": "k"}), ("/v1/models?key=k", {}),
+                          ("/v1beta/models?pageSize=9&key=k", {})):
+        models = three.daemon.get(path, headers).json["models"]
+        assert {m["name"] for m in models} == {f"models/{d}/m" for d in DIALECTS}, path
+        assert "generateContent" in models[0]["supportedGenerationMethods"] and models[0]["displayName"]
+    assert three.daemon.get("/v1beta/models/openai/m").json["name"] == "models/openai/m"
+    reply = three.daemon.get("/v1beta/models/openai/none")
+    assert reply.status == 404 and assert_error_shape("gemini", reply)
 
 
 def test_ollamas_small_addresses_answer(three):
@@ -226,7 +234,7 @@ def test_metrics_parse_and_move_by_target(three):
 
 def test_status_endpoints_and_models_are_json(three):
     status = three.daemon.get("/gridtie/v1/status").json
-    assert status["pid"] == three.daemon.pid and status["targets"] == 3 and str(three.daemon.port) in str(status["listen"])
+    assert status["pid"] == three.daemon.pid and status["targets"] == len(DIALECTS) and str(three.daemon.port) in str(status["listen"])
     rows = three.daemon.get("/gridtie/v1/endpoints").json["endpoints"]
     assert {r["name"] for r in rows} >= set(DIALECTS) and "upstream-key" not in json.dumps(rows)
     assert {m["name"] for m in three.daemon.get("/gridtie/v1/models").json["models"]} >= {"openai/m"}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import DIALECTS, FINISH, PNG, SCHEMA, ask, assert_error_shape, chat, order, read, seen_text
+from harness import DIALECTS, FINISH, PNG, SCHEMA, TURNS, ask, assert_error_shape, chat, order, read, seen_text
 
 pytestmark = pytest.mark.tsan
 pairs = pytest.mark.parametrize("client,upstream", [(c, u) for c in DIALECTS for u in DIALECTS])
@@ -85,11 +85,18 @@ def test_the_upstream_gets_system_text_tools_and_tool_results(three, client, ups
         assert said in words
     body = json.loads(got["body"])
     tool = body["tools"][0]
-    assert (tool if upstream == "anthropic" else tool["function"])["name"] == "weather"
-    assert (tool["input_schema"] if upstream == "anthropic" else tool["function"]["parameters"]) == SCHEMA
+    tool = tool["functionDeclarations"][0] if upstream == "gemini" else tool.get("function", tool)
+    assert tool["name"] == "weather"
+    assert next(tool[k] for k in ("input_schema", "parametersJsonSchema", "parameters") if k in tool) == SCHEMA
     assert "Köln" in json.dumps(body, ensure_ascii=False).replace("\\\\u00f6", "ö"), "the call's arguments did not travel"
     if upstream == "anthropic":
         assert [b for m in body["messages"] for b in m["content"] if isinstance(b, dict) and b["type"] == "tool_result"]
+    elif upstream == "responses":
+        call, result = [i for i in body["input"] if i.get("type", "").startswith("function_call")]
+        assert call["call_id"] == result["call_id"] and result["type"] == "function_call_output"
+    elif upstream == "gemini":
+        kinds = [k for c in body["contents"] for p in c["parts"] for k in p if k.startswith("function")]
+        assert kinds == ["functionCall", "functionResponse"]
     else:
         assert [m for m in body["messages"] if m["role"] == "tool"]
 
@@ -99,8 +106,13 @@ def test_the_upstream_gets_an_image(three, client, upstream):
     ask(three.daemon, client, f"{upstream}/m", "what is this?", image=True)
     body = three.sim.last()["body"]
     assert PNG in body and "what is this?" in body
-    user = json.loads(body)["messages"][-1]
-    if upstream == "ollama":
+    user = json.loads(body)[TURNS.get(upstream, "messages")][-1]
+    if upstream == "responses":
+        image = [p for p in user["content"] if p["type"] == "input_image"][0]
+        assert image["image_url"] == "data:image/png;base64," + PNG
+    elif upstream == "gemini":
+        assert [p for p in user["parts"] if "inlineData" in p][0]["inlineData"] == {"mimeType": "image/png", "data": PNG}
+    elif upstream == "ollama":
         assert user["images"] == [PNG]
     elif upstream == "anthropic":
         assert [p for p in user["content"] if p["type"] == "image"][0]["source"]["media_type"] == "image/png"
@@ -112,13 +124,19 @@ def test_the_upstream_gets_an_image(three, client, upstream):
 def test_limits_and_sampling_travel(three, client, upstream):
     more = {"openai": {"max_tokens": 77, "temperature": 0.25, "stop": ["END"]},
             "anthropic": {"max_tokens": 77, "temperature": 0.25, "stop_sequences": ["END"]},
-            "ollama": {"options": {"num_predict": 77, "temperature": 0.25, "stop": ["END"]}}}[client]
-    ask(three.daemon, client, f"{upstream}/m", **more)
+            "ollama": {"options": {"num_predict": 77, "temperature": 0.25, "stop": ["END"]}},
+            "responses": {"max_output_tokens": 77, "temperature": 0.25},  # has no words to stop at
+            "gemini": {"generationConfig": {"maxOutputTokens": 77, "temperature": 0.25, "stopSequences": ["END"]}}}[client]
+    reply, _ = ask(three.daemon, client, f"{upstream}/m", **more)
     got = json.loads(three.sim.last()["body"])
-    options = got.get("options", got)
+    options = got.get("options", got.get("generationConfig", got))
     assert options["temperature"] == 0.25
-    assert 77 in (options.get("max_tokens"), options.get("max_completion_tokens"), options.get("num_predict"))
-    assert ["END"] in (options.get("stop"), options.get("stop_sequences")) or options.get("stop") == "END"
+    assert 77 in (options.get(k) for k in ("max_tokens", "max_completion_tokens", "num_predict", "max_output_tokens",
+                                           "maxOutputTokens"))
+    if upstream == "responses" and client != "responses":
+        assert [d["path"] for d in three.daemon.why(reply)["drops"] if "stop" in d["path"].lower()]
+    elif client != "responses":
+        assert {"END"} == {word for k in ("stop", "stop_sequences", "stopSequences") for word in options.get(k, [])}
 
 
 @pairs
@@ -141,12 +159,13 @@ def test_a_broken_credential_of_the_operator_is_not_the_clients_fault(three, cli
 
 @pairs
 def test_the_operators_key_goes_upstream_and_the_clients_does_not(three, client, upstream):
-    ask(three.daemon, client, f"{upstream}/m", headers={"Authorization": "Bearer client-secret", "x-api-key": "client-2",
+    ask(three.daemon, client, f"{upstream}/m", headers={"Authorization": "Bearer client-secret", "x-api-key": "client-2", "x-goog-api-key": "client-2",
                                                         "Cookie": "a=b"})
     headers = {k.lower(): v for k, v in three.sim.last()["headers"].items()}
     assert "client-secret" not in str(headers) and "client-2" not in str(headers) and "cookie" not in headers
-    key = headers.get("x-api-key") if upstream == "anthropic" else headers["authorization"].removeprefix("Bearer ")
-    assert key == f"upstream-key-of-{upstream}"
+    where = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}.get(upstream, "authorization")
+    assert {"x-api-key", "x-goog-api-key", "authorization"} & headers.keys() == {where}
+    assert headers[where].removeprefix("Bearer ") == f"upstream-key-of-{upstream}"
 
 
 @pairs
@@ -175,23 +194,51 @@ def test_ollama_generate_works_with_every_upstream(three, upstream, stream):
     assert "Be kind." in three.sim.last()["body"]
 
 
+COUNTS = {"anthropic": ("/v1/messages/count_tokens", "input_tokens"), "responses": ("/v1/responses/input_tokens", "input_tokens"),
+          "gemini": ("/v1beta/models/{}:countTokens", "totalTokens")}
+
+
 @pytest.mark.parametrize("upstream", DIALECTS)
-def test_count_tokens_gives_a_number_for_every_upstream(three, upstream):
-    _, body = chat("anthropic", f"{upstream}/m", "count these words please")
-    body.pop("max_tokens")
-    reply = three.daemon.post("/v1/messages/count_tokens", body)
-    assert reply.status == 200 and reply.json["input_tokens"] > 0
+@pytest.mark.parametrize("client", COUNTS)
+def test_count_tokens_gives_a_number_for_every_upstream(three, client, upstream):
+    _, body = chat(client, f"{upstream}/m", "count these words please", tools=True)
+    body.pop("max_tokens", None)
+    path, field = COUNTS[client]
+    reply = three.daemon.post(path.format(f"{upstream}/m"), body)
+    assert reply.status == 200 and reply.json[field] > 4
+    asked = [r["path"] for r in three.sim.requests()]
+    if upstream in COUNTS:  # the number is its own
+        assert asked == [COUNTS[upstream][0].format("m")] and "x-gridtie-estimate" not in reply.headers
+        sent = json.loads(three.sim.last()["body"])
+        assert "weather" in json.dumps(sent) and "count these words please" in seen_text(upstream, json.dumps(
+            sent.get("generateContentRequest", sent)))
+    else:
+        assert asked == [] and reply.headers["x-gridtie-estimate"] == "input_tokens"
+
+
+@pytest.mark.parametrize("client", COUNTS)
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_target_without_the_address_for_counting_gets_an_estimate(three, client, status):
+    """A server that speaks a dialect but not all of it."""
+    three.sim.always(status=status, body="nothing here", content_type="text/plain")
+    _, body = chat(client, f"{client}/m", "count these words please")
+    body.pop("max_tokens", None)
+    path, field = COUNTS[client]
+    reply = three.daemon.post(path.format(f"{client}/m"), body)
+    assert reply.status == 200 and reply.json[field] > 2 and reply.headers["x-gridtie-estimate"] == "input_tokens"
 
 
 @pytest.mark.parametrize("client", DIALECTS)
 def test_a_field_that_cannot_travel_is_named_by_why(three, client):
     upstream = "anthropic" if client != "anthropic" else "ollama"
     more = {"openai": {"logit_bias": {"50": 1}}, "ollama": {"options": {"mirostat": 1}},
-            "anthropic": {"metadata": {"user_id": "u1"}, "service_tier": "auto"}}[client]
+            "anthropic": {"metadata": {"user_id": "u1"}, "service_tier": "auto"}, "responses": {"truncation": "auto"},
+            "gemini": {"safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]}}[client]
     reply, _ = ask(three.daemon, client, f"{upstream}/m", **more)
     assert reply.status == 200
     drops = three.daemon.why(reply)["drops"]
-    named = {"openai": "logit_bias", "ollama": "mirostat", "anthropic": "service_tier"}[client]
+    named = {"openai": "logit_bias", "ollama": "mirostat", "anthropic": "service_tier",
+             "responses": "truncation", "gemini": "safetySettings"}[client]
     assert any(named in d["path"] and d["reason"] for d in drops), drops
 
 

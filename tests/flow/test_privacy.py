@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import DIALECTS, ask, assert_error_shape, chat, eventually, order
+from harness import DIALECTS, TURNS, ask, assert_error_shape, chat, eventually, order
 
 each = pytest.mark.parametrize("client", DIALECTS)
 ZONES = ("device", "edge", "sealed", "cloud")
@@ -188,7 +188,7 @@ def test_no_log_ledger_journal_or_metric_holds_content_or_keys(sims, gridtie):
             path, body = chat(client, "a/m", CANARIES["prompt"], stream)
             daemon.post(path, body, {"Authorization": "Bearer " + CANARIES["wrong key"]})
             daemon.post(path, json.dumps(body)[:-5], auth)
-            body["messages"] = CANARIES["prompt"]
+            body[TURNS.get(client, "messages")] = [CANARIES["prompt"]]
             daemon.post(path, body, auth)
     texts = {"metrics": daemon.get("/metrics", auth).text}
     for path in ("log?limit=1000", "why/last", "endpoints", "status", "models", "ps"):

@@ -142,7 +142,7 @@ def test_many_streams_at_once_stay_apart(three, upstream):
     clients = []
     for i in range(40):
         c = Client(three.daemon.port)
-        dialect = DIALECTS[i % 3]
+        dialect = DIALECTS[i % len(DIALECTS)]
         path, body = chat(dialect, f"{upstream}/m", order(text=f"stream number {i} " * 10, chunk_ms=5), True)
         c.request("POST", path, body)
         clients.append((c, dialect, i))

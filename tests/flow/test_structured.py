@@ -19,6 +19,10 @@ def form(client, schema=SCHEMA, **more):
         return {"format": schema}
     if client == "anthropic":
         return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    if client == "responses":
+        return {"text": {"format": {"type": "json_schema", "name": "x", "schema": schema, **more}}}
+    if client == "gemini":
+        return {"generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": schema}}
     return {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, **more}}}
 
 

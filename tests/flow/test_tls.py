@@ -31,8 +31,8 @@ def fronts():
 
 
 def row(front, ca, name="o", provider="openai", host="127.0.0.1", **more):
-    base = f"https://{host}:{front.port}" + ("/v1" if provider == "openai" else "")
-    return {"name": name, "provider": provider, "url": base, "zone": "cloud", "models": ["m"], "key": "k",
+    base = f"https://{host}:{front.port}" + {"anthropic": "", "ollama": "", "gemini": "/v1beta"}.get(provider, "/v1")
+    return {"name": name, "provider": "openai-responses" if provider == "responses" else provider, "url": base, "zone": "cloud", "models": ["m"], "key": "k",
             "ca_file": str(ca), **more}
 
 

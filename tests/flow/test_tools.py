@@ -10,9 +10,10 @@ from harness import DIALECTS, FINISH, Client, Gridtie, Sim, ask, assert_error_sh
 both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 each = pytest.mark.parametrize("client", DIALECTS)
 CALL = {"name": "weather", "arguments": {"city": "Köln \"am\" Rhein"}}
-FORCED = {"openai": "required", "anthropic": {"type": "any"}}
-NAMED = {"openai": {"type": "function", "function": {"name": "weather"}}, "anthropic": {"type": "tool", "name": "weather"}}
-NONE = {"openai": "none", "anthropic": {"type": "none"}}
+FORCED = {"openai": "required", "anthropic": {"type": "any"}, "responses": "required", "gemini": {"mode": "ANY"}}
+NAMED = {"openai": {"type": "function", "function": {"name": "weather"}}, "anthropic": {"type": "tool", "name": "weather"},
+         "responses": {"type": "function", "name": "weather"}, "gemini": {"mode": "ANY", "allowedFunctionNames": ["weather"]}}
+NONE = {"openai": "none", "anthropic": {"type": "none"}, "responses": "none", "gemini": {"mode": "NONE"}}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,8 @@ def bound_by(body):
 
 
 def choose(client, table):
+    if client == "gemini":
+        return {"toolConfig": {"functionCallingConfig": table[client]}}
     return {"tool_choice": table[client]} if client in table else {}
 
 

@@ -2,9 +2,10 @@
 #ifndef FUZZ_CODEC_H
 #define FUZZ_CODEC_H
 // What a codec reads, fuzzed: a client's request (written again, in both ways and for every dialect), an upstream's
-// answer, stream and error (told on in every dialect). The first byte chooses. What comes out must be JSON, whatever
+// answer, stream and error (told on in every dialect, with signatures packed). The first byte chooses. What comes out must be JSON, whatever
 // came in; everything lives in one arena, so that a leak is seen. A stream's frames are lines, as the cutting into
 // frames is net's and fuzzed there.
+#include "dialect/carry.h"
 #include "dialect/samples.h"
 
 struct fuzz_run {
@@ -43,17 +44,30 @@ static inline void fuzz_request(struct fuzz_run *run, struct slice body) {
 
 // ---- answers and streams, told on in every dialect
 
+struct fuzz_ear {
+    const struct dialect *d;
+    struct carry *carry;
+    struct stream_writer *writer;
+    struct buf out;
+};
+
 struct fuzz_ears {
     struct answer *answer;
-    struct stream_writer *writers[DIALECT_COUNT];
-    struct buf outs[DIALECT_COUNT];
+    struct fuzz_ear v[DIALECT_COUNT];
 };
+
+static inline enum err fuzz_write(void *ctx, const struct event *ev) {
+    struct fuzz_ear *ear = ctx;
+    return ear->d->writer_event(ear->writer, ev, &ear->out);
+}
 
 static inline enum err fuzz_hear(void *ctx, const struct event *ev) {
     struct fuzz_ears *ears = ctx;
     enum err e = answer_add(ears->answer, ev);
-    for (int i = 0; i < DIALECT_COUNT && !e; i++)
-        e = dialects[i]->writer_event(ears->writers[i], ev, &ears->outs[i]);
+    for (int i = 0; i < DIALECT_COUNT && !e; i++) {
+        struct event_sink sink = {fuzz_write, &ears->v[i]};
+        e = carry_event(ears->v[i].carry, ev, &sink);
+    }
     return e;
 }
 
@@ -62,7 +76,7 @@ static inline void fuzz_written(struct fuzz_run *run, struct fuzz_ears *ears, bo
     request_init(&r);
     r.op = run->op;
     for (int i = 0; i < DIALECT_COUNT; i++) {
-        struct slice rest = buf_slice(&ears->outs[i]);
+        struct slice rest = buf_slice(&ears->v[i].out);
         struct frame f;
         while (sample_frame(dialects[i]->framing, &rest, &f))
             if (f.data.n && !slice_is(f.data, "[DONE]"))
@@ -71,7 +85,7 @@ static inline void fuzz_written(struct fuzz_run *run, struct fuzz_ears *ears, bo
         if (fine && !dialects[i]->write_answer(run->a, &r, ears->answer, &sample_identity, &out))
             fuzz_must_be_json(run->a, buf_slice(&out));
         buf_done(&out);
-        buf_done(&ears->outs[i]);
+        buf_done(&ears->v[i].out);
     }
 }
 
@@ -83,9 +97,10 @@ static inline bool fuzz_ears_init(struct fuzz_run *run, struct fuzz_ears *ears) 
     request_init(r);
     r->op = run->op;
     for (int i = 0; i < DIALECT_COUNT; i++) {
-        buf_init(&ears->outs[i], 64 << 20);
-        ears->writers[i] = dialects[i]->writer_new(run->a, r, &sample_identity);
-        if (!ears->writers[i])
+        struct fuzz_ear *ear = &ears->v[i];
+        *ear = (struct fuzz_ear){dialects[i], carry_new(run->a, run->d, dialects[i]),
+                                 dialects[i]->writer_new(run->a, r, &sample_identity), BUF_INIT(64 << 20)};
+        if (!ear->carry || !ear->writer)
             return false;
     }
     return true;

@@ -52,9 +52,10 @@ static enum err run(struct seen *t, enum framing framing, struct slice s, size_t
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 3)
         return 0;
-    enum framing framing = data[0] & 1 ? FRAMING_NDJSON : FRAMING_SSE;
+    static const enum framing framings[] = {FRAMING_SSE, FRAMING_NDJSON, FRAMING_SSE, FRAMING_JSON_ARRAY};
+    enum framing framing = framings[data[0] & 3];
     struct slice s = {(const char *)data + 2, size - 2};
-    size_t cut = 1 + data[1] % s.n, step = data[0] & 2 ? 1 : 1 + (data[0] >> 2);
+    size_t cut = 1 + data[1] % s.n, step = data[0] & 4 ? 1 : 1 + (data[0] >> 3);
     struct seen whole, parts;
     bool left_whole = false, left_parts = false;
     enum err e = run(&whole, framing, s, s.n, s.n, &left_whole);

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes over the wire, held against what its owners publish: OpenAI's description of its API for requests, answers and
+every event of a stream. What is told are recorded streams of all providers (../shared/vectors), as every client hears them."""
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness import DIALECTS, READERS, ask, chat, order, sse
+
+VECTORS = Path(os.environ.get("GRIDTIE_SHARED", "../shared"), "vectors")
+OPENAPI = VECTORS / "openai+openai-openapi/openapi.yaml"
+pytestmark = pytest.mark.skipif(not OPENAPI.exists(), reason="no recorded payloads")
+both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+FOLDERS = {"anthropic": "anthropic", "gemini": "google", "openai": "openai-compatible", "responses": "openai"}
+BROKEN = {"parallel-tool-call-wrapper.1",  # a line of it is no JSON
+          "spliced-message-start"}  # two streams in one, a call of the first stays without its end
+
+
+def loosened(v):
+    """Its alternatives overlap (a message is one of two kinds of item), so that "one of" holds for nothing."""
+    if isinstance(v, dict):
+        return {"anyOf" if k == "oneOf" else k: loosened(x) for k, x in v.items()}
+    return [loosened(x) for x in v] if isinstance(v, list) else v
+
+
+class Described:
+    """The components of an OpenAPI description, as validators."""
+
+    def __init__(self, path):
+        from jsonschema import Draft202012Validator
+        self.validator = Draft202012Validator
+        self.components = loosened(yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["components"])
+        self.made, self.events = {}, {}
+        for row in self.components["schemas"]["ResponseStreamEvent"]["anyOf"]:
+            name = row["$ref"].split("/")[-1]
+            self.events[self.components["schemas"][name]["properties"]["type"]["enum"][0]] = name
+
+    def check(self, name, value):
+        if name not in self.made:
+            self.made[name] = self.validator({"$ref": f"#/components/schemas/{name}", "components": self.components})
+        found = sorted(self.made[name].iter_errors(value), key=lambda e: len(e.absolute_path))
+        assert not found, [f"{name} {e.json_path}: {e.message[:300]}" for e in found[:3]]
+
+    def check_events(self, body):
+        for _, data in sse(body):
+            j = json.loads(data)
+            if j.get("response", {}).get("usage", 0) is None:
+                del j["response"]["usage"]  # OpenAI's own streams say null here, which its description forgets
+            self.check(self.events[j["type"]], j)
+
+
+@pytest.fixture(scope="module")
+def described():
+    return Described(OPENAPI)
+
+
+def recorded_streams(upstream):
+    folder = VECTORS / "vercel+ai/packages" / FOLDERS[upstream] / "src"
+    for path in sorted(folder.rglob("*.chunks.txt")):
+        if path.name.removesuffix(".chunks.txt") in BROKEN:
+            continue
+        lines = [line for line in path.read_text().split("\n") if line.strip()]
+        first = json.loads(lines[0])
+        chat_kind = first.get("object") == "chat.completion.chunk"
+        if upstream == "responses" and not first.get("type") or "error" in path.name:
+            continue
+        if chat_kind == (upstream == "openai") and not {"interactions", "speech-translation"} & set(path.parts):
+            yield path, "".join(f"data: {line}\n\n" for line in lines) + ("data: [DONE]\n\n" if chat_kind else "")
+
+
+@pytest.mark.parametrize("upstream", FOLDERS)
+def test_recorded_streams_are_told_alike_to_every_client(three, described, upstream):
+    files = list(recorded_streams(upstream))
+    assert files
+    for path, body in files:
+        heard = {}
+        for client in DIALECTS:
+            three.sim.script([{"body": body, "content_type": "text/event-stream"}])
+            where, asked = chat(client, f"{upstream}/m", "x", True, tools=True, think=True)
+            reply = three.daemon.post(where, asked)
+            assert reply.status == 200 and reply.complete, (path.name, client, reply.text[:300])
+            if client == "responses" != upstream:
+                described.check_events(reply.body)
+            if client != upstream:
+                a = READERS[client](reply.body, True)
+                assert a.ended and not a.error, (path.name, client, a.error)
+                heard[client] = a
+        texts = {a.text for a in heard.values()}
+        assert len(texts) == 1, (path.name, {c: a.text[:80] for c, a in heard.items()})
+        assert len({json.dumps(a.tools) for a in heard.values()}) == 1, (path.name, {c: a.tools for c, a in heard.items()})
+
+
+ORDERS = [{"text": "Hi"}, {"text": ""}, {"text": "cut", "finish": "length"}, {"text": "no", "finish": "filter"},
+          {"thinking": "First, I ponder.", "text": "Done.", "usage": {"input": 9, "output": 8, "cached": 4}},
+          {"text": "Let me see.", "tool_calls": [{"name": "weather", "arguments": {"city": "Köln"}}, {"name": "weather"}]}]
+
+
+@pytest.mark.parametrize("upstream", [d for d in DIALECTS if d != "responses"])
+@both
+def test_answers_for_a_responses_client_are_as_described(three, described, upstream, stream):
+    for what in ORDERS:
+        reply, a = ask(three.daemon, "responses", f"{upstream}/m", order(**what), stream, tools=True, think=True,
+                       metadata={"a": "b"}, instructions="Be brief.", temperature=0.5)
+        assert reply.status == 200 and a.ended
+        if stream:
+            described.check_events(reply.body)
+        else:
+            described.check("Response", reply.json)
+
+
+@pytest.mark.parametrize("upstream", DIALECTS)
+def test_a_stream_that_breaks_is_as_described(three, described, upstream):
+    events = {"responses": 7, "anthropic": 6}.get(upstream, 4)
+    reply, a = ask(three.daemon, "responses", f"{upstream}/m", order(text="a b c d e f g h", chunk_chars=2, error="overloaded",
+                                                                    error_after_events=events), True)
+    assert reply.status == 200 and a.error and a.text
+    if upstream != "responses":
+        described.check_events(reply.body)
+    else:
+        described.check("ResponseErrorEvent", json.loads(sse(reply.body)[-1][1]))
+
+
+def test_counted_tokens_are_as_described(three, described):
+    for upstream in DIALECTS:
+        _, body = chat("responses", f"{upstream}/m", "count")
+        described.check("TokenCountsResource", three.daemon.post("/v1/responses/input_tokens", body).json)
+
+
+MORE = {
+    "openai": {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}},
+               "tool_choice": "required", "parallel_tool_calls": False, "top_p": 0.5, "max_tokens": 99, "logprobs": True,
+               "top_logprobs": 2, "user": "u"},
+    "anthropic": {"tool_choice": {"type": "tool", "name": "weather"}, "top_p": 0.97, "metadata": {"user_id": "u"}},
+    "ollama": {"format": {"type": "object"}, "options": {"temperature": 0.5, "num_predict": 99}},
+    "responses": {"store": False, "top_logprobs": 2, "truncation": "disabled"},
+    "gemini": {"generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": {"type": "object"},
+                                    "maxOutputTokens": 99, "thinkingConfig": {"thinkingLevel": "low"}},
+               "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["weather"]}}},
+}
+
+
+@pytest.mark.parametrize("client", DIALECTS)
+@both
+def test_requests_to_openai_are_as_described(three, described, client, stream):
+    for upstream, name in (("responses", "CreateResponse"), ("openai", "CreateChatCompletionRequest")):
+        if client == upstream:
+            continue
+        for more in ({"system": "Be brief.", "image": True}, {"results": True, "system": "s"}, {"tools": True, **MORE[client]},
+                     {"think": True}):
+            ask(three.daemon, client, f"{upstream}/m", "Hi", stream, **more)
+            described.check(name, json.loads(three.sim.last()["body"]))

@@ -66,7 +66,9 @@ static bool list_is(const struct probe *p, const struct found_model *v, size_t n
         return false;
     for (size_t i = 0; i < n; i++) {
         const struct found_model *a = &p->found[i], *b = &v[i];
-        if (!slice_eq(a->name, b->name) || a->cloud != b->cloud || a->context != b->context)
+        if (!slice_eq(a->name, b->name) || a->cloud != b->cloud || a->context != b->context ||
+            a->has_zone != b->has_zone || a->zone != b->zone || a->vision != b->vision || a->tools != b->tools ||
+            a->thinking != b->thinking)
             return false;
     }
     return true;

@@ -8,7 +8,10 @@ struct found_model {
     struct slice name;
     struct slice owner; // `owned_by`
     bool cloud;         // Ollama passes it on to a cloud
-    int64_t context;    // 0 unknown
+    bool has_zone;      // another gridtie says where it stands
+    enum zone zone;
+    int64_t context;             // 0 unknown
+    int vision, tools, thinking; // -1 not said, 0, 1
     int64_t size_bytes;
     struct slice family, quantization, parameter_size, digest;
 };

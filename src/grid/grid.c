@@ -113,13 +113,23 @@ static enum err listed_rows(struct snapshot *s, struct endpoint *e, const struct
     return ERR_OK;
 }
 
+// Never nearer than its endpoint, whatever a list says.
+static enum zone found_zone(const struct endpoint *e, const struct found_model *m) {
+    bool farther = m->has_zone && strcmp(e->provider->name, "gridtie") == 0 && m->zone > e->zone;
+    return m->cloud ? ZONE_CLOUD : farther ? m->zone : e->zone;
+}
+
 static enum err found_row(struct snapshot *s, struct endpoint *e, const struct found_model *m) {
     struct arena *a = snapshot_arena(s);
-    struct target *t = snapshot_add_target(s, e, m->cloud ? ZONE_CLOUD : e->zone, m->name);
+    struct target *t = snapshot_add_target(s, e, found_zone(e, m), m->name);
     if (!t)
         return ERR_NO_MEMORY;
     if (t->context == 0)
         t->context = m->context;
+    t->caps_known = m->vision >= 0 && m->tools >= 0;
+    t->vision = m->vision > 0;
+    t->tools = m->tools > 0;
+    t->thinking = m->thinking > 0;
     t->size_bytes = m->size_bytes;
     t->family = arena_copy(a, m->family);
     t->quantization = arena_copy(a, m->quantization);

@@ -173,7 +173,8 @@ struct target *snapshot_add_target(struct snapshot *s, struct endpoint *e, enum 
     t->name = arena_printf(&box->arena, "%s/%.*s", e->name, SLICE_FMT(model));
     t->model = arena_copy(&box->arena, model);
     t->live = t->name ? lives_target(box->lives, t->name) : NULL;
-    if (!t->live || !t->model.p)
+    t->place = lives_endpoint(box->lives, e->name);
+    if (!t->live || !t->place || !t->model.p)
         return NULL;
     config_apply(s->config, t);
     s->n_targets++;
@@ -241,6 +242,7 @@ static const struct target *open_target(const struct snapshot *s, size_t at, str
         t->zone = ZONE_CLOUD;
     t->price = price_usual(t->zone);
     t->live = box->faces[at].any;
+    t->place = box->faces[at].live;
     config_apply(s->config, t);
     return t;
 }

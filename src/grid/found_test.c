@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists of models in the three shapes, and what is no list.
+#include "base/mem.h"
 #include "grid/discovery.h"
 #include "unit.h"
 
@@ -105,6 +106,35 @@ TEST(found_reads_what_providers_say_beside_the_name) {
         CHECK_EQ(v[0].vision, rows[i].vision);
         CHECK_EQ(v[0].tools, rows[i].tools);
         CHECK_EQ(v[0].thinking, rows[i].thinking);
+        arena_done(&a);
+    }
+}
+
+static const char whole[] =
+    "{\"data\":[{\"id\":\"a\",\"owned_by\":\"x\",\"zone\":\"edge\",\"capabilities\":{\"vision\":true},"
+    "\"architecture\":{\"input_modalities\":[\"image\"]},\"providers\":[{\"context_length\":1}]}]}";
+
+TEST(found_every_cut_is_no_list) {
+    for (size_t n = 0; n < sizeof whole - 1; n++) {
+        struct arena a;
+        arena_init(&a, 1u << 20, 0);
+        struct found_model *v;
+        size_t found;
+        CHECK_EQ(found_read(DIALECT_OPENAI, slice_of(whole, n), &a, &v, &found), ERR_UP_PROTOCOL);
+        arena_done(&a);
+    }
+}
+
+TEST(found_every_allocation_may_fail) {
+    for (unsigned long k = 1; k < 20; k++) {
+        struct arena a;
+        arena_init(&a, 1u << 20, 0);
+        struct found_model *v;
+        size_t found;
+        mem_fail_at(k);
+        enum err e = found_read(DIALECT_OPENAI, slice_str(whole), &a, &v, &found);
+        mem_fail_at(0);
+        CHECK(e == ERR_OK || e == ERR_NO_MEMORY);
         arena_done(&a);
     }
 }

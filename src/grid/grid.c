@@ -5,6 +5,7 @@
 // replaces everything or nothing: what can be refused is refused before the first change.
 #include "grid/grid.h"
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "grid/endpoint.h"
@@ -143,8 +144,10 @@ static enum err endpoint_rows(struct grid *g, struct snapshot *s, size_t i) {
     const struct config_endpoint *c = config_of(s->config, e);
     const struct found_model *found = NULL;
     size_t n = 0;
-    bool known = g->probes[i] && probe_found(g->probes[i], &found, &n);
-    enum err err = snapshot_add_endpoint(s, e, g->probes[i] && !known);
+    bool asked = g->probes[i] && !probe_is_for_health(g->probes[i]);
+    bool known = asked && probe_found(g->probes[i], &found, &n);
+    bool open = !(c && c->n_models) && !known; // also where there is no list to ask for
+    enum err err = snapshot_add_endpoint(s, e, open);
     if (err != ERR_OK)
         return err;
     if (c && c->n_models)
@@ -209,10 +212,10 @@ static void probe_drop(struct grid *g, struct probe *p) {
     probe_close(p, part_closed, g);
 }
 
-static struct probe *probe_kept(struct grid *g, struct endpoint *e) {
+static struct probe *probe_kept(struct grid *g, struct endpoint *e, bool health_only) {
     for (size_t i = 0; i < g->places.n; i++) {
         struct probe *p = g->probes[i];
-        if (!p || !endpoint_same_place(probe_endpoint(p), e))
+        if (!p || probe_is_for_health(p) != health_only || !endpoint_same_place(probe_endpoint(p), e))
             continue;
         g->probes[i] = NULL;
         probe_set_endpoint(p, e);
@@ -223,11 +226,12 @@ static struct probe *probe_kept(struct grid *g, struct endpoint *e) {
 
 static struct probe *probe_for(struct grid *g, struct endpoint *e) {
     const struct config_endpoint *c = config_of(g->config, e);
-    if ((c && c->n_models) || !e->provider->models_path)
+    bool listed = c && c->n_models;
+    if (!e->provider->models_path)
         return NULL;
-    struct probe *p = probe_kept(g, e);
+    struct probe *p = probe_kept(g, e, listed);
     struct endpoint_live *live = lives_endpoint(g->lives, e->name);
-    if (!p && (!live || probe_new(g->main, g->client, e, live, on_found, g, &p) != ERR_OK))
+    if (!p && (!live || probe_new(g->main, g->client, e, live, listed, on_found, g, &p) != ERR_OK))
         return NULL;
     return p;
 }
@@ -305,6 +309,19 @@ static void on_found(void *ctx) {
         grid_replace(g);
     else
         grid_show(g);
+}
+
+#define TICK_MS 1000
+
+// A probe that asks may change the places, and with them the probes: then the rest waits for the next tick.
+static void on_tick(struct timer *t) {
+    struct grid *g = t->arg;
+    uint64_t now_ms = clock_mono_ms();
+    struct probe *const *before = g->probes;
+    for (size_t i = 0; g->probes == before && i < g->places.n; i++)
+        if (g->probes[i])
+            probe_tick(g->probes[i], now_ms);
+    timer_start(&g->tick, TICK_MS);
 }
 
 static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem) {
@@ -396,7 +413,8 @@ void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx) {
             probe_drop(g, g->probes[i]);
         g->probes[i] = NULL;
     }
-    g->open++;
+    g->open += 2;
+    timer_close(&g->tick, part_closed);
     scan_close(g->scan, part_closed, g);
     g->open++;
     timer_close(&g->again, part_closed);
@@ -441,6 +459,8 @@ enum err grid_new(struct loop *main, struct config *c, const char *data_dir, con
         return e;
     }
     timer_init(&g->again, main, show_again, g);
+    timer_init(&g->tick, main, on_tick, g);
+    timer_start(&g->tick, TICK_MS);
     e = grid_adopt(g, c, problem);
     if (e == ERR_OK)
         *ret = g;

@@ -53,6 +53,7 @@ struct endpoint {
     struct secret key;
     enum zone zone;
     bool retention;
+    bool near;   // on this machine or a private network
     bool engine; // the local engine: origin is chosen per target
     uint64_t connect_ms, first_event_ms, idle_ms, total_ms;
     struct headers headers; // extra, from config
@@ -66,8 +67,10 @@ struct histogram {
     _Atomic uint64_t sum_us;
 };
 struct target_stats {
-    struct histogram first_event;        // time to the first token
-    struct histogram per_token;          // time per output token after the first
+    struct histogram first_event;   // time to the first token
+    struct histogram per_token;     // time per output token after the first
+    _Atomic int64_t first_event_us; // recent, decayed; 0: none yet
+    _Atomic int64_t per_token_ns;
     _Atomic uint64_t results[ERR_COUNT]; // attempts by how they ended
 };
 extern const uint64_t stats_bounds_us[STATS_BUCKETS];
@@ -79,8 +82,21 @@ struct window {
     _Atomic int64_t left, reset_ms;
 };
 
+// How a target or a place has been (grid/health.h).
+struct health {
+    _Atomic int in_row;         // failures
+    _Atomic int seen, permille; // results (up to a few), and how many of the last ones failed
+    _Atomic int sick;           // 0, 1
+    _Atomic int flaps, good;    // relapses not yet forgotten; successes in a row while sick
+    _Atomic int64_t changed_ms; // clock_mono_ms: it became sick, or well; 0 never
+    _Atomic int64_t try_at_ms;  // while sick: may be tried from then on
+};
+
 // What changes about an endpoint; relaxed atomics.
 struct endpoint_live {
+    struct health health;
+    _Atomic int ask_again;                     // for its models: one that is listed was not there
+    _Atomic int64_t probe_us;                  // how long the last answer to that took; 0 none
     _Atomic int probes, probe_failures;        // failures in a row
     _Atomic int last_err, last_status;         // of the last probe that failed
     _Atomic int64_t last_ok_us, last_error_us; // wall
@@ -94,7 +110,7 @@ struct target_live {
     _Atomic uint64_t requests, failures;
     _Atomic uint64_t input_tokens, output_tokens;
     _Atomic int engine_state; // enum engine_state
-    _Atomic int consecutive_failures;
+    struct health health;
     _Atomic int64_t last_error_wall_us;
     _Atomic int last_err;          // enum err
     _Atomic int64_t not_before_ms; // clock_mono_ms: a Retry-After is respected until then
@@ -145,6 +161,9 @@ const struct target *snapshot_target(const struct snapshot *s, struct slice full
 // Endpoints without a model list take any model ("endpoint/whatever"): a target made in the arena for this exchange.
 // NULL when the endpoint does not exist, lists its models, or its discovery succeeded and does not have it.
 const struct target *snapshot_open_target(const struct snapshot *s, struct slice full_name, struct arena *a);
+
+// A model was asked for that nobody has: servers nearby are asked soon what they have now.
+void snapshot_ask_again(const struct snapshot *s);
 
 // The path of a request to this model, in the arena; wire_path is the dialect's ("/chat/completions"). Empty: no memory.
 struct slice endpoint_path(const struct endpoint *e, struct slice model, const char *wire_path, struct arena *a);

@@ -258,3 +258,10 @@ const struct target *snapshot_open_target(const struct snapshot *s, struct slice
     }
     return NULL;
 }
+
+void snapshot_ask_again(const struct snapshot *s) {
+    const struct snapshot_box *box = (const struct snapshot_box *)s;
+    for (size_t i = 0; i < s->n_endpoints; i++)
+        if (s->endpoints[i]->near)
+            atomic_store_explicit(&box->faces[i].live->ask_again, 1, memory_order_relaxed);
+}

@@ -16,6 +16,7 @@ struct candidate {
     int in_flight;
     int64_t rest_ms;  // a Retry-After that still runs; 0 none
     bool tight;       // near a limit that its upstream told of
+    bool sick;        // its last attempts failed
     const char *out;  // why it can't serve this request; NULL: it can
     struct slice via; // how it was named: "route coding", "model qwen3:8b", …
 };

@@ -3,6 +3,7 @@
 // with its reasons. Pure but for the clock and the in-flight counts that are read once into the candidates; no I/O.
 // A name is, in this order: a route, endpoint/model, a bare model name (local first, then config order).
 #include "base/clock.h"
+#include "grid/health.h"
 #include "grid/quota.h"
 #include "policy/policy.h"
 #include "switch/exchange.h"
@@ -71,6 +72,7 @@ static void candidate_add(struct candidates *c, const struct target *t, const ch
                                     .in_flight = atomic_load_explicit(&t->live->in_flight, memory_order_relaxed),
                                     .rest_ms = target_rest_ms(t, now_ms),
                                     .tight = target_is_tight(t, tokens_wanted(x), now_ms),
+                                    .sick = target_is_sick(t, now_ms),
                                     .out = target_out(x, t),
                                     .via = ARENA_JOIN(&x->arena, slice_str(how), SLICE(" "), name)};
     c->n++;
@@ -160,6 +162,7 @@ static enum step_result unknown_model(struct exchange *x) {
         near_note(slice_str(x->snap->targets[i].name), asked, best, distance);
     for (size_t i = 0; i < c->n_routes; i++)
         near_note(slice_str(c->routes[i].name), asked, best, distance);
+    snapshot_ask_again(x->snap);
     struct buf text = BUF_INIT(2048);
     buf_printf(&text, "model '%.*s' does not exist here", SLICE_FMT(slice_first(asked, LIMIT_MODEL_NAME_BYTES)));
     if (best[0].n)

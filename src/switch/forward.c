@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "grid/health.h"
 #include "grid/quota.h"
 #include "switch/local.h"
 #include "switch/permit.h"
@@ -224,6 +225,7 @@ static void attempt_fetch(struct attempt *at) {
     }
     if (!at->fresh)
         target_sent(at->t, at->x->estimated_tokens);
+    target_tried(at->t, clock_mono_ms());
     exchange_arm(at->x);
 }
 
@@ -312,15 +314,9 @@ static void live_note_result(struct attempt *at, enum err e) {
     if (at->counted)
         atomic_fetch_sub_explicit(&live->in_flight, 1, memory_order_relaxed);
     at->counted = false;
-    if (e == ERR_OK) {
-        atomic_store_explicit(&live->consecutive_failures, 0, memory_order_relaxed);
-        return;
-    }
-    if (e == ERR_CLIENT_GONE || e == ERR_CANCELLED)
+    if (e == ERR_OK || e == ERR_CLIENT_GONE || e == ERR_CANCELLED)
         return;
     atomic_fetch_add_explicit(&live->failures, 1, memory_order_relaxed);
-    if (err_row(e)->fault != FAULT_CLIENT)
-        atomic_fetch_add_explicit(&live->consecutive_failures, 1, memory_order_relaxed);
     atomic_store_explicit(&live->last_err, (int)e, memory_order_relaxed);
     atomic_store_explicit(&live->last_error_wall_us, clock_wall_us(), memory_order_relaxed);
 }
@@ -342,6 +338,7 @@ void attempt_end(struct attempt *at, enum err err) {
     at->fetch = NULL;
     live_note_result(at, err);
     target_ended(at->t, err, at->retry_after_ms, clock_mono_ms());
+    target_health_note(at->t, err, clock_mono_ms());
     if (at->frames_live)
         frame_reader_done(&at->frames);
     at->frames_live = false;

@@ -259,12 +259,13 @@ static void finds_keep(struct grid *g, const struct scan_port *v, size_t n) {
     g->n_finds = kept;
 }
 
-// The same config, but something was found or is gone.
+// The same config, but something was found or is gone. Where memory is missing, the next tick tries again.
 static void grid_replace(struct grid *g) {
     struct places places;
     struct buf problem = BUF_INIT(65536);
     enum err e = places_make(g->config, g->finds, g->n_finds, &places, &problem);
     struct probe **probes = e == ERR_OK ? mem_zalloc((places.n + 1) * sizeof *probes) : NULL;
+    g->stale = !probes;
     if (probes) {
         places_adopt(g, &places, probes);
         grid_show(g);
@@ -317,6 +318,8 @@ static void on_found(void *ctx) {
 static void on_tick(struct timer *t) {
     struct grid *g = t->arg;
     uint64_t now_ms = clock_mono_ms();
+    if (g->stale)
+        grid_replace(g);
     struct probe *const *before = g->probes;
     for (size_t i = 0; g->probes == before && i < g->places.n; i++)
         if (g->probes[i])

@@ -25,7 +25,8 @@ _gridtie() {
     case $command in
         serve) options="--config --daemon --help" ;;
         run) options="--system --verbose --url --key-file --help" ;;
-        ps | list | endpoints | why) options="--json --url --key-file --help" ;;
+        endpoints) options="--watch --json --url --key-file --help" ;;
+        ps | list | why) options="--json --url --key-file --help" ;;
         log) options="--limit --model --target --status --since --json --url --key-file --help" ;;
         stop) options="--daemon --url --key-file --help" ;;
         check) options="--reference --help" ;;

@@ -41,6 +41,7 @@ complete -c gridtie -n '__fish_seen_subcommand_from list' -l url -r -d 'the daem
 complete -c gridtie -n '__fish_seen_subcommand_from list' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
 complete -c gridtie -n '__fish_seen_subcommand_from list' -l help -s h -d 'this'
 
+complete -c gridtie -n '__fish_seen_subcommand_from endpoints' -l watch -s w -d 'again every two seconds, until Ctrl-C'
 complete -c gridtie -n '__fish_seen_subcommand_from endpoints' -l json -d 'JSON instead of text'
 complete -c gridtie -n '__fish_seen_subcommand_from endpoints' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
 complete -c gridtie -n '__fish_seen_subcommand_from endpoints' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'

@@ -71,6 +71,8 @@ _gridtie() {
             ;;
         endpoints)
             _arguments \
+                '--watch[again every two seconds, until Ctrl-C]' \
+                '-w[again every two seconds, until Ctrl-C]' \
                 '--json[JSON instead of text]' \
                 '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
                 '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \

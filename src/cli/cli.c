@@ -33,6 +33,7 @@ static const struct opt_row opts[OPT_COUNT] = {
     [OPT_SINCE] = {"since", 0, "TIME", "only requests since: 30m, 12h, 7d ago, or seconds since 1970"},
     [OPT_END_DAEMON] = {"daemon", 0, NULL, "end the daemon: open streams may finish first"},
     [OPT_REFERENCE] = {"reference", 0, NULL, "print the reference of all settings (Markdown) instead"},
+    [OPT_WATCH] = {"watch", 'w', NULL, "again every two seconds, until Ctrl-C"},
     [OPT_JSON] = {"json", 0, NULL, "JSON instead of text"},
     [OPT_URL] = {"url", 0, "URL", "the daemon; default: $GRIDTIE_URL, else the config's first listen address"},
     [OPT_KEY_FILE] = {"key-file", 0, "FILE", "file with the key to show the daemon; default: $GRIDTIE_KEY"},

@@ -19,6 +19,7 @@ enum opt {
     OPT_SINCE,
     OPT_END_DAEMON,
     OPT_REFERENCE,
+    OPT_WATCH,
     OPT_JSON,
     OPT_URL,
     OPT_KEY_FILE,

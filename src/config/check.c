@@ -145,6 +145,9 @@ static void endpoint_check(struct parse *p, const yaml_node_t *root, size_t i) {
     if (e->proxy && !url_ok(e->proxy, "http://") && !url_ok(e->proxy, "https://") && !url_ok(e->proxy, "socks5h://"))
         problem_at(p, place(p, root, "endpoints", i, "proxy"),
                    "proxy: found '%.100s'; expected http://HOST:PORT, https://… or socks5h://…", e->proxy);
+    if (e->api_version && strspn(e->api_version, NAME_CHARS) != strlen(e->api_version))
+        problem_at(p, place(p, root, "endpoints", i, "api_version"),
+                   "api_version: found '%.64s'; expected a date like 2024-10-21", e->api_version);
     models_check(p, place(p, root, "endpoints", i, "models"), e);
 }
 

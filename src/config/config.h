@@ -24,8 +24,9 @@ struct config_model {
 
 struct config_endpoint {
     const char *name, *provider;
-    const char *url;   // NULL: the provider's
-    struct secret key; // from key or key_file; empty: none given
+    const char *url;         // NULL: the provider's
+    const char *api_version; // NULL: the provider's
+    struct secret key;       // from key or key_file; empty: none given
     bool has_zone;
     enum zone zone;
     bool retention;

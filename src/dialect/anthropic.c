@@ -5,6 +5,7 @@
 // client's request; the rest stays in problem.detail for the operator. Pure functions and arena memory; no I/O, no
 // clock, no logging.
 #include "dialect/anthropic.h"
+#include "dialect/refusal.h"
 
 #define DETAIL_BYTES 2048
 
@@ -95,40 +96,18 @@ static const struct {
     const char *type;
     enum err err;
 } types[] = {
-    {"authentication_error", ERR_UP_AUTH},
-    {"permission_error", ERR_UP_AUTH},
-    {"billing_error", ERR_UP_QUOTA},
-    {"not_found_error", ERR_UP_NOT_FOUND},
-    {"request_too_large", ERR_TOO_LARGE},
-    {"rate_limit_error", ERR_UP_RATE_LIMIT},
-    {"overloaded_error", ERR_UP_OVERLOADED},
-    {"unavailable_error", ERR_UP_OVERLOADED}, // llama-server while it loads
-    {"timeout_error", ERR_UP_TIMEOUT},
     {"api_error", ERR_UP_INTERNAL},
-    {"exceed_context_size_error", ERR_CONTEXT_LENGTH}, // llama-server
     {"invalid_request_error", ERR_UP_REFUSED},
 };
 
-// What the type alone does not tell.
-static const struct {
-    const char *words;
-    enum err err;
-} messages[] = {
-    {"prompt is too long", ERR_CONTEXT_LENGTH},
-    {"exceed context limit", ERR_CONTEXT_LENGTH},
-    {"exceeds the available context", ERR_CONTEXT_LENGTH},
-    {"credit balance", ERR_UP_QUOTA},
-    {"usage limits", ERR_UP_QUOTA},
-};
-
 static enum err error_of(int status, struct slice type, struct slice message) {
-    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
-        if (slice_search(message, slice_str(messages[i].words)) != SIZE_MAX)
-            return messages[i].err;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+    enum err e = refusal_class(status, SLICE_NONE, type, message);
+    for (size_t i = 0; !e && i < sizeof types / sizeof types[0]; i++)
         if (slice_is(type, types[i].type))
-            return types[i].err;
-    return status ? dialect_err_of_status(status) : ERR_UP_INTERNAL;
+            e = types[i].err;
+    if (!e)
+        e = status ? dialect_err_of_status(status) : ERR_UP_INTERNAL;
+    return e;
 }
 
 static bool about_the_request(enum err e) {
@@ -139,6 +118,7 @@ static void fill(struct arena *a, int status, enum err e, struct slice text, str
     *ret = PROBLEM(e);
     ret->status = status;
     ret->detail = arena_copy(a, slice_first(text, DETAIL_BYTES));
+    ret->retry_after_ms = refusal_retry_ms(text);
     if (about_the_request(e))
         ret->message = ret->detail;
 }

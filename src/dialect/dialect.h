@@ -39,6 +39,9 @@ struct write_options {
     int stream;                 // -1: as the request says; 0, 1: forced
     bool want_usage;            // ask the upstream to report usage in a stream
     int64_t default_max_tokens; // for dialects that require one (Anthropic), when the request has none
+    // Members of the body that this upstream refuses, NULL-terminated: "user" is left out with a note, "seed=random_seed"
+    // goes by the other name. NULL: none. OpenAI's dialect only.
+    const char *const *lacks;
 };
 
 // A request on its way to an upstream.

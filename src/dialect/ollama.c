@@ -2,6 +2,7 @@
 // Ollama's chat and generate: the table that joins the two directions, and its errors, which are a text and a status.
 // Streams are lines of JSON; there is no keep-alive, a waiting client waits.
 #include "dialect/ollama.h"
+#include "dialect/refusal.h"
 
 #define DETAIL_BYTES 2048
 
@@ -24,24 +25,11 @@ static void ollama_write_error(const struct problem *p, struct slice request_id,
 
 // ---- from an upstream
 
-static const struct {
-    const char *words;
-    enum err err;
-} messages[] = {
-    {"exceeds the available context", ERR_CONTEXT_LENGTH},
-    {"exceeds maximum context", ERR_CONTEXT_LENGTH},
-    {"exceeds the context length", ERR_CONTEXT_LENGTH},
-    {"context length exceeded", ERR_CONTEXT_LENGTH},
-    {"server busy", ERR_UP_OVERLOADED},
-    {"try pulling it first", ERR_UP_NOT_FOUND},
-    {"usage limit", ERR_UP_QUOTA},
-};
-
 static enum err error_of(int status, struct slice text) {
-    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
-        if (slice_search(text, slice_str(messages[i].words)) != SIZE_MAX)
-            return messages[i].err;
-    return status ? dialect_err_of_status(status) : ERR_UP_INTERNAL;
+    enum err e = refusal_class(status, SLICE_NONE, SLICE_NONE, text);
+    if (!e)
+        e = status ? dialect_err_of_status(status) : ERR_UP_INTERNAL;
+    return e;
 }
 
 static void fill(struct arena *a, int status, struct slice text, struct problem *ret) {
@@ -49,6 +37,7 @@ static void fill(struct arena *a, int status, struct slice text, struct problem 
     *ret = PROBLEM(e);
     ret->status = status;
     ret->detail = arena_copy(a, slice_first(text, DETAIL_BYTES));
+    ret->retry_after_ms = refusal_retry_ms(text);
     if (err_row(e)->fault == FAULT_CLIENT) // about the client's request; the rest is for the operator
         ret->message = ret->detail;
 }

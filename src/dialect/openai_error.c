@@ -4,6 +4,7 @@
 // text, FastAPI says "detail". What an upstream says goes on to the client only where it is about the client's request;
 // the rest (keys, organisations, hosts) stays in problem.detail for the operator.
 #include "dialect/openai.h"
+#include "dialect/refusal.h"
 
 #define DETAIL_BYTES 2048
 
@@ -58,47 +59,6 @@ void openai_write_error(const struct problem *p, struct slice request_id, struct
 
 // ---- from an upstream
 
-// An upstream's own words for what happened, in code or type.
-static const struct {
-    const char *word;
-    enum err err;
-} words[] = {
-    {"context_length_exceeded", ERR_CONTEXT_LENGTH},
-    {"exceed_context_size_error", ERR_CONTEXT_LENGTH},
-    {"string_above_max_length", ERR_CONTEXT_LENGTH},
-    {"insufficient_quota", ERR_UP_QUOTA},
-    {"billing_hard_limit_reached", ERR_UP_QUOTA},
-    {"content_filter", ERR_CONTENT_FILTER},
-    {"content_policy_violation", ERR_CONTENT_FILTER},
-    {"model_not_found", ERR_UP_NOT_FOUND},
-    {"invalid_api_key", ERR_UP_AUTH},
-    {"authentication_error", ERR_UP_AUTH},
-    {"permission_error", ERR_UP_AUTH},
-    {"rate_limit_exceeded", ERR_UP_RATE_LIMIT},
-    {"rate_limit_error", ERR_UP_RATE_LIMIT},
-    {"overloaded_error", ERR_UP_OVERLOADED},
-    {"unavailable_error", ERR_UP_OVERLOADED},
-    {"server_error", ERR_UP_INTERNAL},
-    {"internal_server_error", ERR_UP_INTERNAL},
-};
-
-static enum err err_of_word(struct slice word) {
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (slice_is(word, words[i].word))
-            return words[i].err;
-    return ERR_OK;
-}
-
-static bool says(struct slice message, const char *what) {
-    return slice_search(message, slice_str(what)) != SIZE_MAX;
-}
-
-static bool says_too_long(struct slice message) {
-    return says(message, "maximum context length") || says(message, "context length exceeded") ||
-           says(message, "exceeds the available context size") || says(message, "context window") ||
-           says(message, "reduce the length of the messages");
-}
-
 // llama-server answers 500 to some mistakes of the client; only their texts tell (docs: engine notes).
 static bool llama_blames_client(struct slice message) {
     static const char *const texts[] = {
@@ -108,7 +68,7 @@ static bool llama_blames_client(struct slice message) {
         "input is too",    "Unsupported",     "Invalid input",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (says(message, texts[i]))
+        if (slice_search(message, slice_str(texts[i])) != SIZE_MAX)
             return true;
     return false;
 }
@@ -137,15 +97,9 @@ static struct said read_said(yyjson_val *root) {
 }
 
 static enum err err_of(const struct said *s, int status, unsigned quirks) {
-    enum err e = err_of_word(s->code);
-    if (!e)
-        e = err_of_word(s->type);
-    if (e && e != ERR_UP_INTERNAL)
+    enum err e = refusal_class(status, s->code, s->type, s->message);
+    if (e)
         return e;
-    if (status < 500 && says_too_long(s->message))
-        return ERR_CONTEXT_LENGTH;
-    if (status == 402)
-        return ERR_UP_QUOTA;
     if (status >= 500 && status != 503 && quirks & QUIRK_LLAMA_STATUS && llama_blames_client(s->message))
         return ERR_UP_REFUSED;
     if (status >= 400)
@@ -162,6 +116,7 @@ static void fill(struct arena *a, const struct said *s, int status, unsigned qui
     *ret = PROBLEM(e);
     ret->status = status >= 400 ? status : s->status;
     ret->detail = kept(a, s->message);
+    ret->retry_after_ms = refusal_retry_ms(s->message);
     if (err_row(e)->fault != FAULT_CLIENT)
         return;
     ret->message = ret->detail;

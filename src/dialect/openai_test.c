@@ -178,6 +178,50 @@ TEST(openai_same_dialect_quirks) {
     fresh();
 }
 
+static const char *const lacks[] = {
+    "max_completion_tokens=max_tokens", "seed=random_seed", "user", "presence_penalty", "parallel_tool_calls", NULL};
+
+TEST(openai_what_an_upstream_lacks_is_left_out_or_renamed) {
+    fresh();
+    const struct request *r =
+        read_body("{\"model\":\"m\",\"seed\":7,\"user\":\"u\",\"presence_penalty\":0.5,\"top_p\":1,"
+                  "\"max_completion_tokens\":9," MESSAGES "}");
+    CHECK(r != NULL);
+    struct write_options o = plain;
+    o.lacks = lacks;
+    CHECK_STREQ(written(r, o), "{\"model\":\"m\",\"top_p\":1," MESSAGES ",\"max_tokens\":9,\"random_seed\":7}");
+    CHECK(noted("user") && noted("presence_penalty") && !noted("seed") && !noted("top_p"));
+    o.max_tokens = 5; // a bound of ours goes by the same name
+    CHECK_STREQ(written(r, o), "{\"model\":\"m\",\"top_p\":1," MESSAGES ",\"max_tokens\":5,\"random_seed\":7}");
+    r = read_body("{\"model\":\"m\",\"top_p\":1,\"max_tokens\":3," MESSAGES "}");
+    CHECK_STREQ(
+        written(r, (struct write_options){.max_tokens = -1, .stream = -1, .default_max_tokens = 4096, .lacks = lacks}),
+        "{\"model\":\"m\",\"top_p\":1,\"max_tokens\":3," MESSAGES "}");
+    fresh();
+}
+
+TEST(openai_what_an_upstream_lacks_is_not_written_from_fields) {
+    fresh();
+    struct message m = {.role = ROLE_USER};
+    struct request r;
+    request_init(&r);
+    r.dialect = DIALECT_ANTHROPIC;
+    r.model = SLICE("m");
+    r.messages = &m;
+    r.max_tokens = 9;
+    r.seed_set = true;
+    r.seed = 7;
+    r.user = SLICE("u");
+    r.presence_penalty = 0.5;
+    struct write_options o = plain;
+    o.lacks = lacks;
+    const char *text = written(&r, o);
+    CHECK(strstr(text, "\"max_tokens\":9,\"random_seed\":7") && !strstr(text, "\"user\":\"u\"") &&
+          !strstr(text, "penalty"));
+    CHECK(noted("user") && noted("presence_penalty"));
+    fresh();
+}
+
 // A request as another dialect would have made it.
 static struct request foreign(void) {
     struct request r;

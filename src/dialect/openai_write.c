@@ -26,6 +26,30 @@ static void note(struct openai_out *out, const char *action, const char *path, c
     notes_add(out->a, &out->wire->notes, action, slice_str(path), reason);
 }
 
+// ---- what this upstream does not take
+
+// Its row in the list of lacks; NULL: it takes the member as it is.
+static const char *lack_of(const struct write_options *o, const char *member) {
+    size_t n = strlen(member);
+    for (const char *const *l = o->lacks; l && *l; l++)
+        if (strncmp(*l, member, n) == 0 && ((*l)[n] == 0 || (*l)[n] == '='))
+            return *l;
+    return NULL;
+}
+
+static const char *other_name(const char *lack) {
+    const char *eq = strchr(lack, '=');
+    return eq ? eq + 1 : NULL;
+}
+
+// The name to write it by; NULL: not at all, and a note says so.
+static const char *name_of(struct openai_out *out, const char *member) {
+    const char *lack = lack_of(out->o, member), *other = lack ? other_name(lack) : NULL;
+    if (lack && !other)
+        note(out, "dropped", member, "this upstream refuses it");
+    return lack ? other : member;
+}
+
 // ---- tools
 
 static void put_function(struct openai_out *out, const struct tool *t) {
@@ -99,8 +123,9 @@ static void put_tooling(struct openai_out *out) {
     json_key(&out->w, "tools");
     openai_put_tools(out);
     put_choice(out);
-    if (out->r->parallel_tools >= 0)
-        json_kv_bool(&out->w, "parallel_tool_calls", out->r->parallel_tools > 0);
+    const char *name = out->r->parallel_tools >= 0 ? name_of(out, "parallel_tool_calls") : NULL;
+    if (name)
+        json_kv_bool(&out->w, name, out->r->parallel_tools > 0);
 }
 
 // ---- the form of the answer
@@ -133,9 +158,16 @@ static void put_format(struct openai_out *out) {
 
 // ---- numbers
 
-static void put_num(struct openai_out *out, const char *name, double v) {
-    if (num_set(v))
+static void put_num(struct openai_out *out, const char *member, double v) {
+    const char *name = num_set(v) ? name_of(out, member) : NULL;
+    if (name)
         json_kv_num(&out->w, name, v);
+}
+
+static void put_int(struct openai_out *out, const char *member, int64_t v) {
+    const char *name = name_of(out, member);
+    if (name)
+        json_kv_int(&out->w, name, v);
 }
 
 static void put_sampling(struct openai_out *out) {
@@ -143,14 +175,13 @@ static void put_sampling(struct openai_out *out) {
     struct json_writer *w = &out->w;
     int64_t max_tokens = out->o->max_tokens >= 0 ? out->o->max_tokens : r->max_tokens;
     if (max_tokens >= 0)
-        json_kv_int(w, out->o->quirks & QUIRK_MAX_COMPLETION_TOKENS ? "max_completion_tokens" : "max_tokens",
-                    max_tokens);
+        put_int(out, out->o->quirks & QUIRK_MAX_COMPLETION_TOKENS ? "max_completion_tokens" : "max_tokens", max_tokens);
     put_num(out, "temperature", r->temperature);
     put_num(out, "top_p", r->top_p);
     put_num(out, "presence_penalty", r->presence_penalty);
     put_num(out, "frequency_penalty", r->frequency_penalty);
     if (r->seed_set)
-        json_kv_int(w, "seed", r->seed);
+        put_int(out, "seed", r->seed);
     if (r->n_stops) {
         json_key(w, "stop");
         json_arr(w);
@@ -159,13 +190,15 @@ static void put_sampling(struct openai_out *out) {
         json_arr_end(w);
     }
     if (r->n > 1)
-        json_kv_int(w, "n", r->n);
-    if (r->logprobs >= 0)
-        json_kv_bool(w, "logprobs", r->logprobs > 0);
+        put_int(out, "n", r->n);
+    const char *logprobs = r->logprobs >= 0 ? name_of(out, "logprobs") : NULL;
+    if (logprobs)
+        json_kv_bool(w, logprobs, r->logprobs > 0);
     if (r->top_logprobs >= 0)
-        json_kv_int(w, "top_logprobs", r->top_logprobs);
-    if (r->user.p)
-        json_kv_str(w, "user", r->user);
+        put_int(out, "top_logprobs", r->top_logprobs);
+    const char *user = r->user.p ? name_of(out, "user") : NULL;
+    if (user)
+        json_kv_str(w, user, r->user);
 }
 
 // What llama-server and its kin know beyond OpenAI.
@@ -270,7 +303,7 @@ static enum err write_fields(struct openai_out *out) {
 
 // ---- from the source
 
-#define EDITS_MAX 12
+#define EDITS_MAX 40 // ours, and two for each thing that an upstream lacks
 
 struct edits {
     struct edit list[EDITS_MAX];
@@ -298,19 +331,24 @@ static bool has_member(const struct request *r, const char *name) {
     return yyjson_obj_get(root_of(r), name) != NULL;
 }
 
+#define MAX_COMPLETION "max_completion_tokens"
+
 static void edit_max_tokens(struct openai_out *out, struct edits *e) {
     const struct request *r = out->r;
-    bool new_name = (out->o->quirks & QUIRK_MAX_COMPLETION_TOKENS) != 0;
+    bool new_name = (out->o->quirks & QUIRK_MAX_COMPLETION_TOKENS) != 0, has_new = has_member(r, MAX_COMPLETION);
+    bool old_only = lack_of(out->o, MAX_COMPLETION) != NULL;
     bool bounded = out->o->max_tokens >= 0 && out->o->max_tokens != r->max_tokens;
-    bool renamed = new_name && has_member(r, "max_tokens");
+    bool renamed = (new_name && has_member(r, "max_tokens")) || (old_only && has_new);
     if (!bounded && !renamed)
         return;
     int64_t value = bounded ? out->o->max_tokens : r->max_tokens;
-    new_name |= has_member(r, "max_completion_tokens");
+    new_name |= has_new && !old_only;
     if (new_name)
         edit_remove(e, "max_tokens");
+    else if (has_new)
+        edit_remove(e, MAX_COMPLETION);
     if (value >= 0)
-        edit_set(e, new_name ? "max_completion_tokens" : "max_tokens", json_text_int(out->a, value));
+        edit_set(e, new_name ? MAX_COMPLETION : "max_tokens", json_text_int(out->a, value));
     edit_remove(e, "n_predict"); // llama-server's own name would win over the bound
 }
 
@@ -361,6 +399,21 @@ static void edit_strict(struct openai_out *out, struct edits *e) {
     edit_set(e, "tools", text);
 }
 
+static void edit_lacks(struct openai_out *out, struct edits *e) {
+    for (const char *const *l = out->o->lacks; l && *l; l++) {
+        const char *other = other_name(*l);
+        char *member = arena_cstr(out->a, slice_first(slice_str(*l), other ? (size_t)(other - *l) - 1 : SIZE_MAX));
+        e->failed |= !member;
+        if (!member || strcmp(member, MAX_COMPLETION) == 0 || !has_member(out->r, member))
+            continue;
+        edit_remove(e, member);
+        if (other)
+            edit_set(e, other, json_get_src(&out->r->doc, root_of(out->r), member));
+        else
+            note(out, "dropped", member, "this upstream refuses it");
+    }
+}
+
 static void collect_edits(struct openai_out *out, struct edits *e) {
     const struct request *r = out->r;
     if (out->o->model.p && (!slice_eq(out->o->model, r->model) || !has_member(r, "model")))
@@ -372,6 +425,7 @@ static void collect_edits(struct openai_out *out, struct edits *e) {
     edit_max_tokens(out, e);
     edit_stream(out, e);
     edit_strict(out, e);
+    edit_lacks(out, e);
 }
 
 // "developer" → "system", in place. NULL with *ret_n 0: none; with *ret_n > 0: no memory.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Discovery: one probe per endpoint whose models config does not list. A probe is a timer and at most one GET with the
+// Asking endpoints: one probe each. It asks for the models that config does not list, at once, then every few seconds on
+// this machine and nearby, every few minutes in a cloud, and soon when a model that should be there was not. And it asks
+// who is sick whether it is well again, ever more rarely (grid/health.h). A probe is a timer and at most one GET with the
 // endpoint's credential and a permit of its own zone; its last good list stays when a later one fails, so that a passing
 // fault does not take models away. The probe owns its list (two arenas in turn: the old list is borrowed until the next
 // turn of the loop) and notes into the endpoint's live row what went wrong. Main thread.
@@ -9,9 +11,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "grid/endpoint.h"
+#include "grid/health.h"
 
-#define PROBE_EVERY_MS 300000
-#define PROBE_RETRY_MS 10000
+#define PROBE_NEAR_MS 15000 // a model that was pulled or removed is noticed by then
+#define PROBE_FAR_MS 300000
+#define PROBE_AGAIN_NEAR_MS 2000 // least time between two, where there is a reason to ask
+#define PROBE_AGAIN_FAR_MS 30000
+#define PROBE_RETRY_MS 2000         // after a failure; doubled each time, up to PROBE_FAR_MS
 #define PROBE_LOST_AFTER 2          // refused connections in a row
 #define PROBE_LIMIT_MS 15000        // a list is small; a host that hangs is asked again later
 #define PROBE_BODY_BYTES (8u << 20) // OpenRouter's list is about 1 MB
@@ -27,6 +33,9 @@ struct probe {
     struct permit permit;
     struct buf body;
     int status;
+    bool health_only; // config lists the models
+    bool was_sick;    // as last logged
+    uint64_t asked_ms;
     struct arena arenas[2];
     unsigned turn; // the arena that the list is in
     struct found_model *found;
@@ -66,10 +75,23 @@ static bool list_is(const struct probe *p, const struct found_model *v, size_t n
         return false;
     for (size_t i = 0; i < n; i++) {
         const struct found_model *a = &p->found[i], *b = &v[i];
-        if (!slice_eq(a->name, b->name) || a->cloud != b->cloud || a->context != b->context)
+        if (!slice_eq(a->name, b->name) || a->cloud != b->cloud || a->context != b->context ||
+            a->has_zone != b->has_zone || a->zone != b->zone || a->vision != b->vision || a->tools != b->tools ||
+            a->thinking != b->thinking)
             return false;
     }
     return true;
+}
+
+static size_t missing_in(const struct found_model *v, size_t n, const struct found_model *of, size_t n_of) {
+    size_t missing = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        while (k < n_of && !slice_eq(v[i].name, of[k].name))
+            k++;
+        missing += k == n_of;
+    }
+    return missing;
 }
 
 static enum err answer_take(struct probe *p, bool *ret_changed) {
@@ -80,47 +102,78 @@ static enum err answer_take(struct probe *p, bool *ret_changed) {
     enum err e = found_read(p->e->provider->dialect, buf_slice(&p->body), a, &v, &n);
     if (e != ERR_OK || list_is(p, v, n))
         return e;
+    LOG(LOG_INFO, p->known ? "models_changed" : "discovered", LOG_S("endpoint", p->e->name), LOG_I("models", n),
+        LOG_I("appeared", missing_in(v, n, p->found, p->n_found)),
+        LOG_I("vanished", missing_in(p->found, p->n_found, v, n)));
     p->turn = !p->turn;
     p->found = v;
     p->n_found = n;
     p->known = true;
-    LOG(LOG_INFO, "discovered", LOG_S("endpoint", p->e->name), LOG_I("models", n));
     *ret_changed = true;
     return ERR_OK;
 }
 
+// What a failed question says of the place. A list that is forbidden (a key may be for chats only) or not there says
+// nothing: who talks there may do well.
+static bool tells_of_place(enum err e) {
+    return e == ERR_UP_CONNECT || e == ERR_UP_TLS || e == ERR_UP_TIMEOUT || e == ERR_UP_DIED || e == ERR_UP_INTERNAL ||
+           e == ERR_UP_OVERLOADED;
+}
+
+static uint64_t pause_after_failure(const struct probe *p, int before, uint64_t now_ms) {
+    if (atomic_load(&p->live->health.sick))
+        return (uint64_t)health_wait_ms(&p->live->health, now_ms) + 1;
+    uint64_t ms = (uint64_t)PROBE_RETRY_MS << (before < 10 ? before : 10);
+    return ms < PROBE_FAR_MS ? ms : PROBE_FAR_MS;
+}
+
 static void probe_failed(struct probe *p, enum err e) {
+    uint64_t now_ms = clock_mono_ms();
     int before = atomic_fetch_add_explicit(&p->live->probe_failures, 1, memory_order_relaxed);
     atomic_store_explicit(&p->live->last_err, (int)e, memory_order_relaxed);
     atomic_store_explicit(&p->live->last_status, p->status, memory_order_relaxed);
     atomic_store_explicit(&p->live->last_error_us, clock_wall_us(), memory_order_relaxed);
-    if (before == 0) // once, not every ten seconds
+    if (before == 0) // once, not every few seconds
         LOG(LOG_WARN, "discovery_failed", LOG_S("endpoint", p->e->name), LOG_S("err", err_name(e)),
             LOG_I("status", p->status));
+    if (tells_of_place(e))
+        (void)health_note(&p->live->health, false, now_ms);
     p->refused = e == ERR_UP_CONNECT ? p->refused + 1 : 0;
-    timer_start(&p->timer, PROBE_RETRY_MS);
+    timer_start(&p->timer, pause_after_failure(p, before, now_ms));
     if (p->refused == PROBE_LOST_AFTER)
         p->changed(p->ctx); // last of all: it may close the probe
+}
+
+static void probe_well(struct probe *p) {
+    uint64_t now_ms = clock_mono_ms();
+    p->refused = 0;
+    atomic_store_explicit(&p->live->probe_failures, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->live->last_ok_us, clock_wall_us(), memory_order_relaxed);
+    atomic_store_explicit(&p->live->probe_us, (int64_t)(now_ms - p->asked_ms) * 1000, memory_order_relaxed);
+    (void)health_note(&p->live->health, true, now_ms);
+    if (atomic_load(&p->live->health.sick)) // it has to do well once more
+        timer_start(&p->timer, PROBE_RETRY_MS);
+    else if (p->health_only)
+        timer_stop(&p->timer);
+    else
+        timer_start(&p->timer, p->e->near ? PROBE_NEAR_MS : PROBE_FAR_MS);
 }
 
 static void probe_end(struct probe *p, enum err e) {
     bool changed = false;
     p->fetch = NULL;
-    if (e == ERR_OK && p->status != 200)
+    if (e == ERR_OK && p->status / 100 != 2)
         e = dialect_err_of_status(p->status);
     if (e == ERR_OK && p->body.failed)
         e = ERR_TOO_LARGE;
-    if (e == ERR_OK)
+    if (e == ERR_OK && !p->health_only)
         e = answer_take(p, &changed);
     buf_done(&p->body);
     if (e != ERR_OK) {
         probe_failed(p, e);
         return;
     }
-    p->refused = 0;
-    atomic_store_explicit(&p->live->probe_failures, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->live->last_ok_us, clock_wall_us(), memory_order_relaxed);
-    timer_start(&p->timer, PROBE_EVERY_MS);
+    probe_well(p);
     if (changed)
         p->changed(p->ctx); // last of all: it may close the probe
 }
@@ -156,13 +209,19 @@ static size_t auth_put(const struct probe *p, struct header *h, struct buf *valu
     return n;
 }
 
+// One's own server of a provider's kind may have an address that is made for this question.
+static const char *path_of(const struct probe *p) {
+    const struct provider *row = p->e->provider;
+    return p->health_only && row->health_path && p->e->near ? row->health_path : row->models_path;
+}
+
 static void probe_ask(struct probe *p) {
     const struct endpoint *e = p->e;
     struct arena a;
     struct buf auth = BUF_INIT(128u << 10);
     arena_init(&a, 1u << 20, 1024);
     struct header *h = arena_array(&a, e->headers.n + 4, sizeof *h);
-    char *path = arena_printf(&a, "%.*s%s", SLICE_FMT(e->base_path), e->provider->models_path);
+    char *path = arena_printf(&a, "%.*s%s", SLICE_FMT(e->base_path), path_of(p));
     enum err err = h && path ? ERR_OK : ERR_NO_MEMORY;
     if (err == ERR_OK) {
         size_t n = auth_put(p, h, &auth);
@@ -181,6 +240,8 @@ static void probe_ask(struct probe *p) {
                                   .fresh = true};
         err = fetch_start(p->client, &r, &probe_hooks, p, &p->fetch);
     }
+    p->asked_ms = clock_mono_ms();
+    atomic_store_explicit(&p->live->ask_again, 0, memory_order_relaxed);
     atomic_fetch_add_explicit(&p->live->probes, 1, memory_order_relaxed);
     if (auth.cap)
         wipe(auth.p, auth.cap);
@@ -201,18 +262,44 @@ static void probe_timer(struct timer *t) {
     probe_end(p, ERR_UP_TIMEOUT);
 }
 
-enum err probe_new(struct loop *l, struct client *c, struct endpoint *e, struct endpoint_live *live,
+void probe_tick(struct probe *p, uint64_t now_ms) {
+    struct endpoint_live *live = p->live;
+    bool sick = atomic_load(&live->health.sick);
+    if (sick != p->was_sick)
+        LOG(sick ? LOG_WARN : LOG_INFO, sick ? "endpoint_sick" : "endpoint_well", LOG_S("endpoint", p->e->name),
+            LOG_I("relapses", atomic_load(&live->health.flaps)));
+    p->was_sick = sick;
+    uint64_t since = now_ms - p->asked_ms;
+    bool wanted = !p->health_only && atomic_load(&live->ask_again) &&
+                  since >= (p->e->near ? PROBE_AGAIN_NEAR_MS : PROBE_AGAIN_FAR_MS);
+    bool due = sick && health_wait_ms(&live->health, now_ms) == 0 && since >= PROBE_RETRY_MS;
+    if (!p->fetch && (wanted || due))
+        probe_ask(p);
+}
+
+enum err probe_new(struct loop *l, struct client *c, struct endpoint *e, struct endpoint_live *live, bool health_only,
                    void (*changed)(void *ctx), void *ctx, struct probe **ret) {
     struct probe *p = mem_zalloc(sizeof *p);
     if (!p)
         return ERR_NO_MEMORY;
-    *p = (struct probe){.l = l, .client = c, .e = endpoint_ref(e), .live = live, .changed = changed, .ctx = ctx};
+    *p = (struct probe){.l = l,
+                        .client = c,
+                        .e = endpoint_ref(e),
+                        .live = live,
+                        .health_only = health_only,
+                        .changed = changed,
+                        .ctx = ctx};
     arena_init(&p->arenas[0], PROBE_ARENA_BYTES, 0);
     arena_init(&p->arenas[1], PROBE_ARENA_BYTES, 0);
     timer_init(&p->timer, l, probe_timer, p);
-    timer_start(&p->timer, 0);
+    if (!health_only)
+        timer_start(&p->timer, 0);
     *ret = p;
     return ERR_OK;
+}
+
+bool probe_is_for_health(const struct probe *p) {
+    return p->health_only;
 }
 
 static void probe_gone(void *arg) {

@@ -8,7 +8,10 @@ struct found_model {
     struct slice name;
     struct slice owner; // `owned_by`
     bool cloud;         // Ollama passes it on to a cloud
-    int64_t context;    // 0 unknown
+    bool has_zone;      // another gridtie says where it stands
+    enum zone zone;
+    int64_t context;             // 0 unknown
+    int vision, tools, thinking; // -1 not said, 0, 1
     int64_t size_bytes;
     struct slice family, quantization, parameter_size, digest;
 };
@@ -17,11 +20,15 @@ struct found_model {
 MUST_CHECK enum err found_read(enum dialect_id dialect, struct slice body, struct arena *a, struct found_model **ret,
                                size_t *ret_n);
 
-// Asks at once, then every 5 minutes, and 10 s after a failure.
 struct probe;
-// changed(ctx) is called when the list is another one (the first success included), and when the place is lost. Takes a reference of e.
+// health_only: it is asked only while it is sick, and its list is not read.
+// changed(ctx) is called when the list is another one (the first success included), and when the place is lost. Takes a
+// reference of e.
 MUST_CHECK enum err probe_new(struct loop *l, struct client *c, struct endpoint *e, struct endpoint_live *live,
-                              void (*changed)(void *ctx), void *ctx, struct probe **ret);
+                              bool health_only, void (*changed)(void *ctx), void *ctx, struct probe **ret);
+// Every second or so: asks where traffic gave a reason. It may call changed.
+void probe_tick(struct probe *p, uint64_t now_ms);
+bool probe_is_for_health(const struct probe *p);
 void probe_close(struct probe *p, void (*closed)(void *ctx), void *ctx);
 struct endpoint *probe_endpoint(const struct probe *p);
 void probe_set_endpoint(struct probe *p, struct endpoint *e); // the same place, after a reload

@@ -194,3 +194,18 @@ TEST(discovery_failure_is_shown_and_leaves_it_open) {
     upstream_stop(&u);
     arena_done(&a);
 }
+
+TEST(discovery_of_another_gridtie_never_brings_a_model_nearer) {
+    struct upstream u;
+    struct rig r;
+    CHECK(upstream_start(&u, 200,
+                         "{\"data\":[{\"id\":\"local/a\",\"zone\":\"device\"},{\"id\":\"openai/b\",\"zone\":\"cloud\"},"
+                         "{\"id\":\"c\"}]}"));
+    CHECK(rig_start(&r, "gridtie", u.port, ", zone: edge"));
+    CHECK(rig_await_changes(&r, 2));
+    CHECK_EQ(snapshot_target(r.snap, SLICE("up/local/a"))->zone, ZONE_EDGE);
+    CHECK_EQ(snapshot_target(r.snap, SLICE("up/openai/b"))->zone, ZONE_CLOUD);
+    CHECK_EQ(snapshot_target(r.snap, SLICE("up/c"))->zone, ZONE_EDGE);
+    rig_stop(&r);
+    upstream_stop(&u);
+}

@@ -6,6 +6,7 @@
 // answers on loopback only llama-server counts as `device`, since anything else may be a proxy to a cloud.
 #include "grid/endpoint.h"
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/limits.h"
@@ -170,13 +171,47 @@ static enum err origin_fill(struct endpoint_box *box, const struct config_endpoi
     return ERR_OK;
 }
 
+// A provider that goes by deployment does so only at its bare host: what has a path of its own is spoken to as it is.
+static enum err version_fill(struct endpoint_box *box, const struct config_endpoint *c) {
+    struct endpoint *e = &box->pub;
+    if (!e->provider->api_version || e->base_path.n)
+        return ERR_OK;
+    e->api_version = arena_strdup(&box->arena, c->api_version ? c->api_version : e->provider->api_version);
+    return e->api_version ? ERR_OK : ERR_NO_MEMORY;
+}
+
+// As one segment of a path (RFC 3986: unreserved characters stay).
+static void segment_put(struct buf *out, struct slice s) {
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~')
+            buf_append_char(out, (char)c);
+        else
+            buf_printf(out, "%%%02X", c);
+    }
+}
+
+struct slice endpoint_path(const struct endpoint *e, struct slice model, const char *wire_path, struct arena *a) {
+    if (!e->api_version)
+        return ARENA_JOIN(a, e->base_path, slice_str(wire_path));
+    struct buf path = BUF_INIT(8192);
+    buf_append_str(&path, "/openai/deployments/");
+    segment_put(&path, model);
+    buf_printf(&path, "%s?api-version=%s", wire_path, e->api_version);
+    struct slice copy = path.failed ? SLICE_NONE : arena_copy(a, buf_slice(&path));
+    buf_done(&path);
+    return copy;
+}
+
 static enum err key_fill(struct endpoint *e, const struct config_endpoint *c, struct buf *problem) {
     const char *usual =
         e->provider->key_env && host_is_default(e->provider, &e->origin) ? getenv(e->provider->key_env) : NULL;
     struct slice key = secret_is_empty(&c->key) ? slice_str(usual) : secret_reveal(&c->key);
     if (!secret_set(&e->key, key))
         return ERR_NO_MEMORY;
-    if (key.n || !e->provider->needs_key)
+    // One's own server of a provider's kind may do without.
+    bool own_host = !e->provider->default_url || host_is_default(e->provider, &e->origin);
+    if (key.n || !e->provider->needs_key || !own_host)
         return ERR_OK;
     buf_printf(problem, "line %u: endpoint '%s': provider %s needs a key: give key or key_file", c->line, c->name,
                e->provider->name);
@@ -224,11 +259,14 @@ static enum err endpoint_fill(struct endpoint_box *box, const struct config_endp
         return err;
     if (strcmp(e->provider->name, "openai") == 0 && !host_is_default(e->provider, &e->origin))
         e->provider = provider_by_name(SLICE("openai-compatible"));
-    err = key_fill(e, c, problem);
+    err = version_fill(box, c);
+    if (err == ERR_OK)
+        err = key_fill(e, c, problem);
     if (err != ERR_OK)
         return err;
     e->zone = c->has_zone ? c->zone : zone_of(e->provider, &e->origin);
     e->retention = c->retention;
+    e->near = host_is_loopback(&e->origin) || host_is_private(&e->origin);
     e->connect_ms = ms_or(c->connect_ms, LIMIT_CONNECT_MS);
     e->first_event_ms = ms_or(c->first_event_ms, LIMIT_FIRST_EVENT_MS);
     e->idle_ms = ms_or(c->idle_ms, LIMIT_IDLE_EVENT_MS);

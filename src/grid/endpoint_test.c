@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Endpoints from config: zones where config is silent, keys that may and may not travel, problems that name the line.
+#include <stdio.h>
 #include <stdlib.h>
 #include "grid/endpoint.h"
 #include "unit.h"
@@ -66,5 +67,42 @@ TEST(endpoint_problems_say_what_to_do) {
     buf_clear(&why);
     CHECK(!made("openai-compatible", NULL, &why));
     CHECK(slice_search(buf_slice(&why), SLICE("needs a url")) != SIZE_MAX);
+    buf_done(&why);
+}
+
+static const char *path_at(const char *url, const char *version, const char *model) {
+    static char text[256];
+    struct config_endpoint c = {.name = "x", .provider = "azure", .url = url, .api_version = version};
+    struct buf why = BUF_INIT(4096);
+    struct arena a;
+    struct endpoint *e = NULL;
+    (void)secret_set(&c.key, SLICE("k"));
+    arena_init(&a, 65536, 0);
+    text[0] = 0;
+    if (endpoint_new(&c, &e, &why) == ERR_OK)
+        (void)snprintf(text, sizeof text, "%s", endpoint_path(e, slice_str(model), "/chat/completions", &a).p);
+    endpoint_unref(e);
+    secret_done(&c.key);
+    arena_done(&a);
+    buf_done(&why);
+    return text;
+}
+
+TEST(endpoint_paths_by_deployment) {
+    CHECK_STREQ(path_at("https://r.openai.azure.com", NULL, "gpt-4o"),
+                "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21");
+    CHECK_STREQ(path_at("https://r.openai.azure.com/", "2025-01-01-preview", "a/../b?c"),
+                "/openai/deployments/a%2F..%2Fb%3Fc/chat/completions?api-version=2025-01-01-preview");
+    CHECK_STREQ(path_at("https://r.openai.azure.com/openai/v1/", NULL, "gpt-4o"), "/openai/v1/chat/completions");
+}
+
+TEST(endpoint_of_ones_own_needs_no_key_of_the_provider) {
+    struct buf why = BUF_INIT(4096);
+    struct endpoint *own = made("nvidia", "http://10.0.0.7:8000/v1", &why);
+    CHECK(own != NULL);
+    endpoint_unref(own);
+    (void)unsetenv("NVIDIA_API_KEY");
+    CHECK(!made("nvidia", NULL, &why));
+    CHECK(!made("azure", "https://r.openai.azure.com", &why));
     buf_done(&why);
 }

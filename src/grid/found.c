@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lists of models as upstreams give them: OpenAI and Anthropic {data: [{id, …}]}, Ollama and Gemini {models: [{name, …}]}. The text
-// is a stranger's: names are bounded and must be printable, what does not fit is left out. No I/O, all memory is the
+// Lists of models as upstreams give them: OpenAI and Anthropic {data: [{id, …}]}, Ollama and Gemini {models: [{name, …}]};
+// and what some say beside the name: context, capabilities, zone. The text is a stranger's: names are bounded and must be printable, what does not fit is left out. No I/O, all memory is the
 // caller's arena.
 #include "base/json.h"
 #include "base/limits.h"
@@ -17,7 +17,7 @@ static bool name_is_fine(struct slice name) {
     return true;
 }
 
-static int64_t context_of(yyjson_val *v) {
+static int64_t context_in(yyjson_val *v) {
     static const char *const names[] = {"context_length", "context_window", "max_model_len", "max_context_length"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int64_t n = json_get_int(v, names[i], 0);
@@ -27,10 +27,58 @@ static int64_t context_of(yyjson_val *v) {
     return json_get_int(yyjson_obj_get(v, "meta"), "n_ctx", 0); // llama-server
 }
 
+// Hugging Face's router lists those who serve it, each with a context of its own: the least holds with any of them.
+static int64_t context_of(yyjson_val *v) {
+    int64_t least = context_in(v);
+    yyjson_val *p;
+    size_t i, n;
+    yyjson_arr_foreach(yyjson_obj_get(v, "providers"), i, n, p) {
+        int64_t c = context_in(p);
+        if (c > 0 && (least == 0 || c < least))
+            least = c;
+    }
+    return least;
+}
+
+static bool list_has(yyjson_val *list, const char *word) {
+    yyjson_val *v;
+    size_t i, n;
+    yyjson_arr_foreach(list, i, n, v) {
+        if (slice_is(json_str(v), word))
+            return true;
+    }
+    return false;
+}
+
+static int flag(yyjson_val *v) {
+    return yyjson_is_bool(v) ? yyjson_get_bool(v) : -1;
+}
+
+// Mistral: capabilities; Fireworks: supports_*; OpenRouter and another gridtie: architecture and parameters.
+static void caps_read(yyjson_val *v, struct found_model *m) {
+    yyjson_val *caps = yyjson_obj_get(v, "capabilities"), *params = yyjson_obj_get(v, "supported_parameters");
+    yyjson_val *inputs = yyjson_obj_get(yyjson_obj_get(v, "architecture"), "input_modalities");
+    m->vision = flag(yyjson_obj_get(caps, "vision"));
+    m->tools = flag(yyjson_obj_get(caps, "function_calling"));
+    m->thinking = flag(yyjson_obj_get(caps, "reasoning"));
+    if (m->vision < 0)
+        m->vision = flag(yyjson_obj_get(v, "supports_image_input"));
+    if (m->tools < 0)
+        m->tools = flag(yyjson_obj_get(v, "supports_tools"));
+    if (m->vision < 0 && yyjson_is_arr(inputs))
+        m->vision = list_has(inputs, "image");
+    if (m->tools < 0 && yyjson_is_arr(params))
+        m->tools = list_has(params, "tools");
+    if (m->thinking < 0 && yyjson_is_arr(params))
+        m->thinking = list_has(params, "reasoning");
+}
+
 static void data_entry(yyjson_val *v, struct found_model *m) {
     m->name = json_get_str(v, "id");
     m->owner = json_get_str(v, "owned_by");
     m->context = context_of(v);
+    m->has_zone = zone_parse(json_get_str(v, "zone"), &m->zone);
+    caps_read(v, m);
 }
 
 static void ollama_entry(yyjson_val *v, struct found_model *m) {
@@ -68,6 +116,8 @@ enum err found_read(enum dialect_id dialect, struct slice body, struct arena *a,
     bool ollama = dialect == DIALECT_OLLAMA, gemini = dialect == DIALECT_GEMINI;
     yyjson_val *root = yyjson_doc_get_root(doc.doc);
     yyjson_val *list = yyjson_obj_get(root, ollama || gemini ? "models" : "data");
+    if (!ollama && yyjson_is_arr(root))
+        list = root; // Together
     if (!yyjson_is_arr(list) && !(ollama && yyjson_is_obj(root) && yyjson_is_null(list)))
         return ERR_UP_PROTOCOL;
     struct found_model *v = arena_array(a, yyjson_arr_size(list) + 1, sizeof *v);
@@ -78,7 +128,7 @@ enum err found_read(enum dialect_id dialect, struct slice body, struct arena *a,
     yyjson_arr_foreach(list, i, max, item) {
         if (n == FOUND_MAX)
             break;
-        v[n] = (struct found_model){0};
+        v[n] = (struct found_model){.vision = -1, .tools = -1, .thinking = -1};
         if (ollama)
             ollama_entry(item, &v[n]);
         else if (gemini)

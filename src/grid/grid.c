@@ -5,6 +5,7 @@
 // replaces everything or nothing: what can be refused is refused before the first change.
 #include "grid/grid.h"
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "grid/endpoint.h"
@@ -113,13 +114,23 @@ static enum err listed_rows(struct snapshot *s, struct endpoint *e, const struct
     return ERR_OK;
 }
 
+// Never nearer than its endpoint, whatever a list says.
+static enum zone found_zone(const struct endpoint *e, const struct found_model *m) {
+    bool farther = m->has_zone && strcmp(e->provider->name, "gridtie") == 0 && m->zone > e->zone;
+    return m->cloud ? ZONE_CLOUD : farther ? m->zone : e->zone;
+}
+
 static enum err found_row(struct snapshot *s, struct endpoint *e, const struct found_model *m) {
     struct arena *a = snapshot_arena(s);
-    struct target *t = snapshot_add_target(s, e, m->cloud ? ZONE_CLOUD : e->zone, m->name);
+    struct target *t = snapshot_add_target(s, e, found_zone(e, m), m->name);
     if (!t)
         return ERR_NO_MEMORY;
     if (t->context == 0)
         t->context = m->context;
+    t->caps_known = m->vision >= 0 && m->tools >= 0;
+    t->vision = m->vision > 0;
+    t->tools = m->tools > 0;
+    t->thinking = m->thinking > 0;
     t->size_bytes = m->size_bytes;
     t->family = arena_copy(a, m->family);
     t->quantization = arena_copy(a, m->quantization);
@@ -133,8 +144,10 @@ static enum err endpoint_rows(struct grid *g, struct snapshot *s, size_t i) {
     const struct config_endpoint *c = config_of(s->config, e);
     const struct found_model *found = NULL;
     size_t n = 0;
-    bool known = g->probes[i] && probe_found(g->probes[i], &found, &n);
-    enum err err = snapshot_add_endpoint(s, e, g->probes[i] && !known);
+    bool asked = g->probes[i] && !probe_is_for_health(g->probes[i]);
+    bool known = asked && probe_found(g->probes[i], &found, &n);
+    bool open = !(c && c->n_models) && !known; // also where there is no list to ask for
+    enum err err = snapshot_add_endpoint(s, e, open);
     if (err != ERR_OK)
         return err;
     if (c && c->n_models)
@@ -199,10 +212,10 @@ static void probe_drop(struct grid *g, struct probe *p) {
     probe_close(p, part_closed, g);
 }
 
-static struct probe *probe_kept(struct grid *g, struct endpoint *e) {
+static struct probe *probe_kept(struct grid *g, struct endpoint *e, bool health_only) {
     for (size_t i = 0; i < g->places.n; i++) {
         struct probe *p = g->probes[i];
-        if (!p || !endpoint_same_place(probe_endpoint(p), e))
+        if (!p || probe_is_for_health(p) != health_only || !endpoint_same_place(probe_endpoint(p), e))
             continue;
         g->probes[i] = NULL;
         probe_set_endpoint(p, e);
@@ -213,11 +226,12 @@ static struct probe *probe_kept(struct grid *g, struct endpoint *e) {
 
 static struct probe *probe_for(struct grid *g, struct endpoint *e) {
     const struct config_endpoint *c = config_of(g->config, e);
-    if ((c && c->n_models) || !e->provider->models_path)
+    bool listed = c && c->n_models;
+    if (!e->provider->models_path)
         return NULL;
-    struct probe *p = probe_kept(g, e);
+    struct probe *p = probe_kept(g, e, listed);
     struct endpoint_live *live = lives_endpoint(g->lives, e->name);
-    if (!p && (!live || probe_new(g->main, g->client, e, live, on_found, g, &p) != ERR_OK))
+    if (!p && (!live || probe_new(g->main, g->client, e, live, listed, on_found, g, &p) != ERR_OK))
         return NULL;
     return p;
 }
@@ -245,12 +259,13 @@ static void finds_keep(struct grid *g, const struct scan_port *v, size_t n) {
     g->n_finds = kept;
 }
 
-// The same config, but something was found or is gone.
+// The same config, but something was found or is gone. Where memory is missing, the next tick tries again.
 static void grid_replace(struct grid *g) {
     struct places places;
     struct buf problem = BUF_INIT(65536);
     enum err e = places_make(g->config, g->finds, g->n_finds, &places, &problem);
     struct probe **probes = e == ERR_OK ? mem_zalloc((places.n + 1) * sizeof *probes) : NULL;
+    g->stale = !probes;
     if (probes) {
         places_adopt(g, &places, probes);
         grid_show(g);
@@ -295,6 +310,21 @@ static void on_found(void *ctx) {
         grid_replace(g);
     else
         grid_show(g);
+}
+
+#define TICK_MS 1000
+
+// A probe that asks may change the places, and with them the probes: then the rest waits for the next tick.
+static void on_tick(struct timer *t) {
+    struct grid *g = t->arg;
+    uint64_t now_ms = clock_mono_ms();
+    if (g->stale)
+        grid_replace(g);
+    struct probe *const *before = g->probes;
+    for (size_t i = 0; g->probes == before && i < g->places.n; i++)
+        if (g->probes[i])
+            probe_tick(g->probes[i], now_ms);
+    timer_start(&g->tick, TICK_MS);
 }
 
 static enum err grid_adopt(struct grid *g, struct config *c, struct buf *problem) {
@@ -386,7 +416,8 @@ void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx) {
             probe_drop(g, g->probes[i]);
         g->probes[i] = NULL;
     }
-    g->open++;
+    g->open += 2;
+    timer_close(&g->tick, part_closed);
     scan_close(g->scan, part_closed, g);
     g->open++;
     timer_close(&g->again, part_closed);
@@ -431,6 +462,8 @@ enum err grid_new(struct loop *main, struct config *c, const char *data_dir, con
         return e;
     }
     timer_init(&g->again, main, show_again, g);
+    timer_init(&g->tick, main, on_tick, g);
+    timer_start(&g->tick, TICK_MS);
     e = grid_adopt(g, c, problem);
     if (e == ERR_OK)
         *ret = g;

@@ -10,7 +10,7 @@
 #include "net/client.h"
 #include "net/loop.h"
 
-enum auth { AUTH_NONE, AUTH_BEARER, AUTH_X_API_KEY, AUTH_X_GOOG_API_KEY };
+enum auth { AUTH_NONE, AUTH_BEARER, AUTH_X_API_KEY, AUTH_X_GOOG_API_KEY, AUTH_API_KEY };
 
 // The header that a credential goes in, and what stands before it there. Empty for AUTH_NONE.
 struct auth_header {
@@ -28,10 +28,13 @@ struct provider {
     unsigned quirks;         // enum quirk
     const char *models_path; // GET behind the base URL; how it is read goes by dialect
     bool needs_key;
-    const char *key_env; // the usual variable, or NULL
-    uint16_t port;       // where it listens on loopback if nothing else is said; 0: is not looked for
-    const char *owner;   // what its list of models says of itself (`owned_by`), or NULL
-    bool second;         // another row's place by another interface: only config makes endpoints of it
+    const char *key_env;      // the usual variable, or NULL
+    const char *const *lacks; // as write_options.lacks
+    const char *api_version;  // the path goes by deployment, with this version in the query, unless the URL has a path
+    const char *health_path;  // GET behind the base URL of one's own server, 2xx when it is well; NULL: the models
+    uint16_t port;            // where it listens on loopback if nothing else is said; 0: is not looked for
+    const char *owner;        // what its list of models says of itself (`owned_by`), or NULL
+    bool second;              // another row's place by another interface: only config makes endpoints of it
 };
 const struct provider *provider_by_name(struct slice name);
 extern const struct provider providers[];
@@ -44,11 +47,13 @@ struct endpoint {
     const char *name;
     enum found_by found_by;
     const struct provider *provider;
-    struct origin origin;   // slices owned by the endpoint
-    struct slice base_path; // "/v1", without a slash at its end
+    struct origin origin;    // slices owned by the endpoint
+    struct slice base_path;  // "/v1", without a slash at its end
+    const char *api_version; // NULL: none, see struct provider
     struct secret key;
     enum zone zone;
     bool retention;
+    bool near;   // on this machine or a private network
     bool engine; // the local engine: origin is chosen per target
     uint64_t connect_ms, first_event_ms, idle_ms, total_ms;
     struct headers headers; // extra, from config
@@ -62,13 +67,42 @@ struct histogram {
     _Atomic uint64_t sum_us;
 };
 struct target_stats {
-    struct histogram first_event;        // time to the first token
-    struct histogram per_token;          // time per output token after the first
+    struct histogram first_event;   // time to the first token
+    struct histogram per_token;     // time per output token after the first
+    _Atomic int64_t first_event_us; // recent, decayed; 0: none yet
+    _Atomic int64_t per_token_ns;
     _Atomic uint64_t results[ERR_COUNT]; // attempts by how they ended
 };
 extern const uint64_t stats_bounds_us[STATS_BUCKETS];
 // first_event_us and output_us < 0: not reached; tokens < 2: no time per token.
 void target_stats_note(struct target_stats *s, enum err e, int64_t first_event_us, int64_t output_us, int64_t tokens);
+
+// What an upstream said is left of a limit, less what was sent since; it counts until reset_ms (clock_mono_ms) only.
+struct window {
+    _Atomic int64_t left, reset_ms;
+};
+
+// How a target or a place has been (grid/health.h).
+struct health {
+    _Atomic int in_row;         // failures
+    _Atomic int seen, permille; // results (up to a few), and how many of the last ones failed
+    _Atomic int sick;           // 0, 1
+    _Atomic int flaps, good;    // relapses not yet forgotten; successes in a row while sick
+    _Atomic int64_t changed_ms; // clock_mono_ms: it became sick, or well; 0 never
+    _Atomic int64_t try_at_ms;  // while sick: may be tried from then on
+};
+
+// What changes about an endpoint; relaxed atomics.
+struct endpoint_live {
+    struct health health;
+    _Atomic int ask_again;                     // for its models: one that is listed was not there
+    _Atomic int64_t probe_us;                  // how long the last answer to that took; 0 none
+    _Atomic int probes, probe_failures;        // failures in a row
+    _Atomic int last_err, last_status;         // of the last probe that failed
+    _Atomic int64_t last_ok_us, last_error_us; // wall
+    _Atomic int spent_in_row;                  // answers that its account is empty
+    _Atomic int64_t wary_until_ms;             // clock_mono_ms: until then others are asked first
+};
 
 // What changes; relaxed atomics, shared by all loops and snapshots, found again by target name after a reload.
 struct target_live {
@@ -76,10 +110,13 @@ struct target_live {
     _Atomic uint64_t requests, failures;
     _Atomic uint64_t input_tokens, output_tokens;
     _Atomic int engine_state; // enum engine_state
-    _Atomic int consecutive_failures;
+    struct health health;
     _Atomic int64_t last_error_wall_us;
     _Atomic int last_err;          // enum err
     _Atomic int64_t not_before_ms; // clock_mono_ms: a Retry-After is respected until then
+    _Atomic int64_t wary_until_ms; // clock_mono_ms: it refused without a time; until then others are asked first
+    _Atomic int limits_in_row;     // refusals for a limit, without a success between
+    struct window requests_window, tokens_window;
     // engine targets, written by the main thread
     _Atomic int engine_pid, engine_restarts;                               // 0: not running
     _Atomic int64_t engine_since_s, engine_expires_s, engine_memory_bytes; // 0: not loaded
@@ -98,8 +135,9 @@ struct target {
     bool caps_known;
     struct slice unix_path; // engine: the child's socket
     struct target_live *live;
-    const char *alias_of; // another name of that model ("smollm2"): lists leave it out; NULL: none
-    int64_t size_bytes;   // engine: of the file
+    struct endpoint_live *place; // of its endpoint
+    const char *alias_of;        // another name of that model ("smollm2"): lists leave it out; NULL: none
+    int64_t size_bytes;          // engine: of the file
     struct slice family, quantization, parameter_size, digest; // from the GGUF, empty if unknown
     int64_t modified_s;
 };
@@ -123,6 +161,12 @@ const struct target *snapshot_target(const struct snapshot *s, struct slice full
 // Endpoints without a model list take any model ("endpoint/whatever"): a target made in the arena for this exchange.
 // NULL when the endpoint does not exist, lists its models, or its discovery succeeded and does not have it.
 const struct target *snapshot_open_target(const struct snapshot *s, struct slice full_name, struct arena *a);
+
+// A model was asked for that nobody has: servers nearby are asked soon what they have now.
+void snapshot_ask_again(const struct snapshot *s);
+
+// The path of a request to this model, in the arena; wire_path is the dialect's ("/chat/completions"). Empty: no memory.
+struct slice endpoint_path(const struct endpoint *e, struct slice model, const char *wire_path, struct arena *a);
 
 struct grid;
 // Main thread. changed(ctx, snapshot) is called with a fresh reference whenever there is a new snapshot (first time

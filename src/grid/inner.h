@@ -19,7 +19,9 @@ struct grid {
     struct engine *engine;
     struct endpoint *local; // the engine's
     struct places places;
-    struct probe **probes; // as places; NULL: config lists the models
+    struct probe **probes; // as places; NULL: nothing can be asked
+    struct timer tick;
+    bool stale; // places are to be made anew
     struct scan *scan;
     struct scan_find finds[LIMIT_SCAN_PORTS];
     size_t n_finds;

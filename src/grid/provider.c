@@ -3,6 +3,8 @@
 // there and nothing here. Read-only, any thread, no memory.
 #include "grid/grid.h"
 
+#define LACKS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 const struct provider providers[] = {
 #define PROVIDER(...) {__VA_ARGS__},
 #include "grid/providers.def"
@@ -16,6 +18,7 @@ const struct auth_header *auth_header(enum auth a) {
         [AUTH_BEARER] = {{"authorization", 13}, {"Bearer ", 7}},
         [AUTH_X_API_KEY] = {{"x-api-key", 9}, {NULL, 0}},
         [AUTH_X_GOOG_API_KEY] = {{"x-goog-api-key", 14}, {NULL, 0}},
+        [AUTH_API_KEY] = {{"api-key", 7}, {NULL, 0}},
     };
     return &rows[a];
 }

@@ -60,19 +60,44 @@ static void url_put(struct json_writer *w, const struct endpoint *e) {
     buf_done(&url);
 }
 
-static void error_put(struct json_writer *w, const struct endpoint_live *live) {
-    int64_t at = LOAD(live->last_error_us);
-    if (at == 0 || LOAD(live->probe_failures) == 0) {
+// The last thing that went wrong, asking for models or talking to one; while it is still true or a target's count shows it.
+struct trouble {
+    int64_t wall_us;
+    enum err err;
+    int status;
+    struct slice model; // empty: the question for models
+};
+
+static struct trouble trouble_of(const struct snapshot *s, size_t endpoint) {
+    const struct endpoint_live *live = snapshot_endpoint_live(s, endpoint);
+    struct trouble last = {0};
+    if (LOAD(live->probe_failures) > 0)
+        last = (struct trouble){LOAD(live->last_error_us), (enum err)LOAD(live->last_err), LOAD(live->last_status),
+                                SLICE_NONE};
+    for (size_t i = 0; i < s->n_targets; i++) {
+        const struct target *t = &s->targets[i];
+        int64_t at = LOAD(t->live->last_error_wall_us);
+        if (t->endpoint == s->endpoints[endpoint] && !t->alias_of && at > last.wall_us)
+            last = (struct trouble){at, (enum err)LOAD(t->live->last_err), 0, t->model};
+    }
+    return last;
+}
+
+static void error_put(struct json_writer *w, const struct snapshot *s, size_t endpoint) {
+    struct trouble last = trouble_of(s, endpoint);
+    if (last.wall_us == 0) {
         json_kv_null(w, "last_error");
         return;
     }
     struct buf when = BUF_INIT(64);
-    clock_append_rfc3339(&when, at);
+    clock_append_rfc3339(&when, last.wall_us);
     json_key(w, "last_error");
     json_obj(w);
-    json_kv_cstr(w, "error", err_name((enum err)LOAD(live->last_err)));
-    json_kv_cstr(w, "text", err_row((enum err)LOAD(live->last_err))->text);
-    json_kv_int(w, "status", LOAD(live->last_status));
+    json_kv_cstr(w, "error", err_name(last.err));
+    json_kv_cstr(w, "text", err_row(last.err)->text);
+    json_kv_int(w, "status", last.status);
+    if (last.model.n)
+        json_kv_str(w, "model", last.model);
     json_kv_str(w, "at", buf_slice(&when));
     json_obj_end(w);
     buf_done(&when);
@@ -81,7 +106,21 @@ static void error_put(struct json_writer *w, const struct endpoint_live *live) {
 struct sums {
     int64_t in_flight;
     uint64_t requests, failures;
+    double first_ms, weight; // of the recent times to the first token
 };
+
+static void sums_add(struct sums *sums, const struct target_live *live) {
+    int64_t first_us = LOAD(live->stats.first_event_us);
+    uint64_t requests = LOAD(live->requests);
+    sums->in_flight += LOAD(live->in_flight);
+    sums->requests += requests;
+    sums->failures += LOAD(live->failures);
+    if (first_us == 0)
+        return;
+    double weight = requests < 100 ? (double)requests : 100;
+    sums->first_ms += (double)first_us / 1000 * weight;
+    sums->weight += weight;
+}
 
 static struct sums models_put(struct json_writer *w, const struct snapshot *s, const struct endpoint *e) {
     struct sums sums = {0};
@@ -92,12 +131,32 @@ static struct sums models_put(struct json_writer *w, const struct snapshot *s, c
         if (t->endpoint != e || t->alias_of)
             continue;
         json_put_str(w, t->model);
-        sums.in_flight += LOAD(t->live->in_flight);
-        sums.requests += LOAD(t->live->requests);
-        sums.failures += LOAD(t->live->failures);
+        sums_add(&sums, t->live);
     }
     json_arr_end(w);
     return sums;
+}
+
+// Models that are sick though their endpoint may be well.
+static void sick_put(struct json_writer *w, const struct snapshot *s, const struct endpoint *e) {
+    json_key(w, "failing_models");
+    json_arr(w);
+    for (size_t i = 0; i < s->n_targets; i++)
+        if (s->targets[i].endpoint == e && !s->targets[i].alias_of && LOAD(s->targets[i].live->health.sick))
+            json_put_str(w, s->targets[i].model);
+    json_arr_end(w);
+}
+
+static void latency_put(struct json_writer *w, const struct sums *sums, const struct endpoint_live *live) {
+    int64_t probe_us = LOAD(live->probe_us);
+    if (sums->weight > 0)
+        json_kv_num(w, "first_token_ms", sums->first_ms / sums->weight);
+    else
+        json_kv_null(w, "first_token_ms");
+    if (probe_us > 0)
+        json_kv_num(w, "probe_ms", (double)probe_us / 1000);
+    else
+        json_kv_null(w, "probe_ms");
 }
 
 static const char *found_by(const struct endpoint *e) {
@@ -124,11 +183,16 @@ static void endpoint_row(struct json_writer *w, const struct snapshot *s, size_t
     json_kv_bool(w, "retention", e->retention);
     json_kv_bool(w, "any_model", snapshot_endpoint_open(s, i));
     struct sums sums = models_put(w, s, e);
+    const struct endpoint_live *live = snapshot_endpoint_live(s, i);
     json_kv_cstr(w, "health", health_name(endpoint_health(s, i)));
+    json_kv_int(w, "relapses", LOAD(live->health.flaps));
+    json_kv_int(w, "next_try_ms", health_wait_ms(&live->health, clock_mono_ms()));
+    sick_put(w, s, e);
+    latency_put(w, &sums, live);
     json_kv_int(w, "in_flight", sums.in_flight);
     json_kv_int(w, "requests", (int64_t)sums.requests);
     json_kv_int(w, "failures", (int64_t)sums.failures);
-    error_put(w, snapshot_endpoint_live(s, i));
+    error_put(w, s, i);
     json_obj_end(w);
 }
 

@@ -173,7 +173,8 @@ struct target *snapshot_add_target(struct snapshot *s, struct endpoint *e, enum 
     t->name = arena_printf(&box->arena, "%s/%.*s", e->name, SLICE_FMT(model));
     t->model = arena_copy(&box->arena, model);
     t->live = t->name ? lives_target(box->lives, t->name) : NULL;
-    if (!t->live || !t->model.p)
+    t->place = lives_endpoint(box->lives, e->name);
+    if (!t->live || !t->place || !t->model.p)
         return NULL;
     config_apply(s->config, t);
     s->n_targets++;
@@ -241,6 +242,7 @@ static const struct target *open_target(const struct snapshot *s, size_t at, str
         t->zone = ZONE_CLOUD;
     t->price = price_usual(t->zone);
     t->live = box->faces[at].any;
+    t->place = box->faces[at].live;
     config_apply(s->config, t);
     return t;
 }
@@ -255,4 +257,11 @@ const struct target *snapshot_open_target(const struct snapshot *s, struct slice
             return box->faces[i].open ? open_target(s, i, full_name, a) : NULL;
     }
     return NULL;
+}
+
+void snapshot_ask_again(const struct snapshot *s) {
+    const struct snapshot_box *box = (const struct snapshot_box *)s;
+    for (size_t i = 0; i < s->n_endpoints; i++)
+        if (s->endpoints[i]->near)
+            atomic_store_explicit(&box->faces[i].live->ask_again, 1, memory_order_relaxed);
 }

@@ -4,13 +4,6 @@
 // Making snapshots: main thread only, until the finished one is handed out. What anyone may do with one stands in grid.h.
 #include "grid/grid.h"
 
-// What changes about an endpoint; relaxed atomics.
-struct endpoint_live {
-    _Atomic int probes, probe_failures;        // failures in a row
-    _Atomic int last_err, last_status;         // of the last probe that failed
-    _Atomic int64_t last_ok_us, last_error_us; // wall
-};
-
 // Everything that lives across snapshots, by name. Entries stay until the last reference goes.
 struct lives;
 struct lives *lives_new(void);

@@ -15,6 +15,8 @@ struct candidate {
     int64_t predicted_cost_picousd; // -1 unknown
     int in_flight;
     int64_t rest_ms;  // a Retry-After that still runs; 0 none
+    bool tight;       // near a limit that its upstream told of
+    bool sick;        // its last attempts failed
     const char *out;  // why it can't serve this request; NULL: it can
     struct slice via; // how it was named: "route coding", "model qwen3:8b", …
 };

@@ -27,6 +27,19 @@ TEST(policy_ordered_moves_a_resting_target_back) {
     CHECK_EQ(p.stages[1].candidate, 0);
 }
 
+TEST(policy_ordered_puts_the_tight_and_the_sick_between) {
+    struct candidate c[] = {candidate("a", NULL, 5000), candidate("b", NULL, 0), candidate("c", NULL, 0),
+                            candidate("d", NULL, 0)};
+    c[1].sick = c[1].tight = true;
+    c[2].tight = true;
+    struct plan p = {.candidates = c, .n_candidates = 4};
+    policy_ordered(&p);
+    CHECK_EQ(p.n_stages, 4);
+    CHECK(p.stages[0].candidate == 3 && p.stages[1].candidate == 2 && p.stages[2].candidate == 1 &&
+          p.stages[3].candidate == 0);
+    CHECK_EQ(p.stages[0].start, STAGE_AT_ONCE);
+}
+
 TEST(policy_ordered_is_bounded) {
     struct candidate c[LIMIT_TARGETS_PER_PLAN + 5];
     for (size_t i = 0; i < LIMIT_TARGETS_PER_PLAN + 5; i++)

@@ -383,8 +383,14 @@ static const struct address {
 };
 
 static void call_route(struct call *c) {
+    struct slice path = c->r->path;
+    // Providers have OpenAI's addresses at other base paths.
+    if (slice_ends(path, "/chat/completions"))
+        path = SLICE("/v1/chat/completions");
+    else if (slice_ends(path, "/models"))
+        path = slice_starts(path, "/sim/") ? path : SLICE("/v1/models");
     for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
-        if (slice_is(c->r->method, addresses[i].method) && slice_is(c->r->path, addresses[i].path)) {
+        if (slice_is(c->r->method, addresses[i].method) && slice_is(path, addresses[i].path)) {
             addresses[i].call(c);
             return;
         }

@@ -3,6 +3,8 @@
 // with its reasons. Pure but for the clock and the in-flight counts that are read once into the candidates; no I/O.
 // A name is, in this order: a route, endpoint/model, a bare model name (local first, then config order).
 #include "base/clock.h"
+#include "grid/health.h"
+#include "grid/quota.h"
 #include "policy/policy.h"
 #include "switch/exchange.h"
 #include "switch/local.h"
@@ -54,18 +56,25 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
     return NULL;
 }
 
+// As upstreams count against their limits: what is read, and what may be written if it is bounded.
+static int64_t tokens_wanted(const struct exchange *x) {
+    return x->estimated_tokens + (x->request->max_tokens > 0 ? x->request->max_tokens : 0);
+}
+
 static void candidate_add(struct candidates *c, const struct target *t, const char *how, struct slice name) {
     struct exchange *x = c->x;
     if (!t || c->n == CANDIDATES_MAX || candidate_known(c, t))
         return;
-    int64_t rest = atomic_load_explicit(&t->live->not_before_ms, memory_order_relaxed) - (int64_t)clock_mono_ms();
+    uint64_t now_ms = clock_mono_ms();
     c->targets[c->n] = t;
     c->v[c->n] = (struct candidate){.name = slice_str(t->name),
                                     .zone = t->zone,
                                     .index = (unsigned)c->n,
                                     .predicted_cost_picousd = predicted_cost(x, t),
                                     .in_flight = atomic_load_explicit(&t->live->in_flight, memory_order_relaxed),
-                                    .rest_ms = rest > 0 ? rest : 0,
+                                    .rest_ms = target_rest_ms(t, now_ms),
+                                    .tight = target_is_tight(t, tokens_wanted(x), now_ms),
+                                    .sick = target_is_sick(t, now_ms),
                                     .out = target_out(x, t),
                                     .via = ARENA_JOIN(&x->arena, slice_str(how), SLICE(" "), name)};
     c->n++;
@@ -155,6 +164,7 @@ static enum step_result unknown_model(struct exchange *x) {
         near_note(slice_str(x->snap->targets[i].name), asked, best, distance);
     for (size_t i = 0; i < c->n_routes; i++)
         near_note(slice_str(c->routes[i].name), asked, best, distance);
+    snapshot_ask_again(x->snap);
     struct buf text = BUF_INIT(2048);
     buf_printf(&text, "model '%.*s' does not exist here", SLICE_FMT(slice_first(asked, LIMIT_MODEL_NAME_BYTES)));
     if (best[0].n)

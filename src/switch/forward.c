@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "grid/health.h"
+#include "grid/quota.h"
 #include "switch/local.h"
 #include "switch/permit.h"
 #include "switch/reply.h"
@@ -88,6 +90,7 @@ static bool attempt_write(struct attempt *at) {
     const struct request *r;
     struct write_options o = {.model = at->t->model,
                               .quirks = at->t->endpoint->provider->quirks,
+                              .lacks = at->t->endpoint->provider->lacks,
                               .max_tokens = -1,
                               .stream = -1,
                               .want_usage = true,
@@ -213,13 +216,17 @@ static void attempt_fetch(struct attempt *at) {
                               .fresh = at->fresh};
     if (ep->engine)
         r.origin.unix_path = at->t->unix_path;
-    r.path = ARENA_JOIN(&at->arena, ep->base_path, slice_str(at->wire.path));
+    r.path = endpoint_path(ep, at->t->model, at->wire.path, &at->arena);
     enum err e =
         r.path.n && r.headers.n ? fetch_start(at->x->w->client, &r, &attempt_hooks, at, &at->fetch) : ERR_NO_MEMORY;
-    if (e)
+    if (e) {
         attempt_fail(at, &PROBLEM(e));
-    else
-        exchange_arm(at->x);
+        return;
+    }
+    if (!at->fresh)
+        target_sent(at->t, at->x->estimated_tokens);
+    target_tried(at->t, clock_mono_ms());
+    exchange_arm(at->x);
 }
 
 // Everything that has to be true before a byte leaves, in order. The attempt may have failed and be over when it returns.
@@ -307,20 +314,11 @@ static void live_note_result(struct attempt *at, enum err e) {
     if (at->counted)
         atomic_fetch_sub_explicit(&live->in_flight, 1, memory_order_relaxed);
     at->counted = false;
-    if (e == ERR_OK) {
-        atomic_store_explicit(&live->consecutive_failures, 0, memory_order_relaxed);
-        return;
-    }
-    if (e == ERR_CLIENT_GONE || e == ERR_CANCELLED)
+    if (e == ERR_OK || e == ERR_CLIENT_GONE || e == ERR_CANCELLED)
         return;
     atomic_fetch_add_explicit(&live->failures, 1, memory_order_relaxed);
-    if (err_row(e)->fault != FAULT_CLIENT)
-        atomic_fetch_add_explicit(&live->consecutive_failures, 1, memory_order_relaxed);
     atomic_store_explicit(&live->last_err, (int)e, memory_order_relaxed);
     atomic_store_explicit(&live->last_error_wall_us, clock_wall_us(), memory_order_relaxed);
-    if (at->retry_after_ms > 0)
-        atomic_store_explicit(&live->not_before_ms, (int64_t)clock_mono_ms() + at->retry_after_ms,
-                              memory_order_relaxed);
 }
 
 void attempt_end(struct attempt *at, enum err err) {
@@ -339,6 +337,8 @@ void attempt_end(struct attempt *at, enum err err) {
     }
     at->fetch = NULL;
     live_note_result(at, err);
+    target_ended(at->t, err, at->retry_after_ms, clock_mono_ms());
+    target_health_note(at->t, err, clock_mono_ms());
     if (at->frames_live)
         frame_reader_done(&at->frames);
     at->frames_live = false;
@@ -386,21 +386,17 @@ static void attempt_on_sent(void *user) {
     at->sent_us = exchange_age_us(at->x);
 }
 
-// Retry-After in seconds (RFC 9110 10.2.3; the date form is rare and not read) or retry-after-ms.
-static int64_t retry_after_of(const struct headers *h) {
-    uint64_t v;
-    if (slice_u64(headers_get(h, "retry-after-ms"), &v))
-        return v < 86400000 ? (int64_t)v : 86400000;
-    if (slice_u64(headers_get(h, "retry-after"), &v))
-        return v < 86400 ? (int64_t)v * 1000 : 86400000;
-    return -1;
-}
-
 static void attempt_on_head(void *user, int status, const struct headers *h) {
     struct attempt *at = user;
+    struct quota_said said;
     at->last_us = exchange_age_us(at->x);
-    if (status == 429 || status == 503)
-        at->retry_after_ms = retry_after_of(h);
+    said.retry_ms = -1;
+    if (!at->t->endpoint->engine) {
+        quota_read(h, clock_wall_us(), &said);
+        target_heard(at->t, &said, clock_mono_ms());
+    }
+    if (status >= 400)
+        at->retry_after_ms = said.retry_ms;
     enum err e = relay_open(at, status, headers_get(h, "content-type"));
     if (e)
         attempt_fail(at, &PROBLEM(e));
@@ -442,6 +438,8 @@ static void attempt_refused(struct attempt *at) {
     if (!p.err)
         p.err = dialect_err_of_status(at->status);
     p.status = at->status;
+    if (at->retry_after_ms < 0)
+        at->retry_after_ms = p.retry_after_ms;
     at->detail = arena_copy(&at->x->arena, slice_first(p.message, 300));
     if (at->emulation)
         tools_blame(at->emulation, &at->x->arena, &p);

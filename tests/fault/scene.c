@@ -20,9 +20,10 @@ const char scene_yaml[] =
     "routes: {r: {targets: [openai/bad, anthropic/m]}}\n"
     "catalogue: {models: [{name: openai/m, input: 1 USD/M, output: 2 USD/M}]}\n";
 
+// "bad" refuses in a way that tells nothing of its health, so that it is asked first each time.
 bool scene_rig(struct rig *r) {
     return rig_start(r, scene_yaml) &&
-           rig_sim_script(r, "{\"models\":{\"bad\":{\"error\":\"overloaded\"},"
+           rig_sim_script(r, "{\"models\":{\"bad\":{\"error\":\"context_length\"},"
                              "\"calls\":{\"text\":\"{\\\"name\\\":\\\"f\\\",\\\"arguments\\\":{}}\"},"
                              "\"answers\":{\"text\":\"{\\\"answer\\\":{\\\"n\\\":1}}\",\"chunk_chars\":4}}}");
 }

@@ -43,19 +43,22 @@ def two(sims, gridtie, first="openai", second="openai", **more):
 @both
 @pytest.mark.parametrize("upstream", DIALECTS)
 def test_every_fault_before_the_first_word_moves_to_the_next_target(sims, gridtie, upstream, stream):
-    bad, good, daemon = two(sims, gridtie, first=upstream)
-    for name, fault in FAULTS.items():
-        if name == "an error inside the stream" and not stream:
-            continue
-        for client in ("openai", "anthropic"):
-            bad.reset()
-            bad.always(**fault)
-            reply, a = ask(daemon, client, "r", order(text="from the second"), stream)
-            assert (reply.status, a.text, a.ended) == (200, "from the second", True), (name, client, reply.body[:300])
-            assert reply.headers["x-gridtie-target"] == "good/m", (name, client)
-            why = daemon.why(reply)
-            assert [at["target"] for at in why["attempts"]] == ["bad/m", "good/m"], name
-            assert why["attempts"][0]["err"] and not why["attempts"][1]["err"]
+    """Each fault has an endpoint of its own, since one that asked for rest would not be asked again."""
+    bad, good = sims(), sims()
+    asked = [(name, fault, client) for name, fault in FAULTS.items() for client in ("openai", "anthropic")
+             if stream or name != "an error inside the stream"]
+    rows = [bad.endpoint(f"bad{i}", upstream, timeouts={"first_event": "400ms"}) for i in range(len(asked))]
+    daemon = gridtie({"endpoints": [*rows, good.endpoint("good")],
+                      "routes": {f"r{i}": {"targets": [f"bad{i}/m", "good/m"]} for i in range(len(asked))}})
+    for i, (name, fault, client) in enumerate(asked):
+        bad.reset()
+        bad.always(**fault)
+        reply, a = ask(daemon, client, f"r{i}", order(text="from the second"), stream)
+        assert (reply.status, a.text, a.ended) == (200, "from the second", True), (name, client, reply.body[:300])
+        assert reply.headers["x-gridtie-target"] == "good/m", (name, client)
+        why = daemon.why(reply)
+        assert [at["target"] for at in why["attempts"]] == [f"bad{i}/m", "good/m"], name
+        assert why["attempts"][0]["err"] and not why["attempts"][1]["err"]
 
 
 @each
@@ -141,6 +144,39 @@ def test_a_resting_target_is_passed_over_while_another_is_there(sims, gridtie):
         reply, _ = ask(daemon, "openai", "r")
         assert reply.status == 200
     assert len(bad.requests()) == 1 and len(good.requests()) == 4
+
+
+def test_the_switch_turns_away_before_the_limit(sims, gridtie):
+    """What an upstream says is left is counted down, and the last of it is not run into."""
+    bad, good, daemon = two(sims, gridtie)
+    bad.always(headers={"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m"})
+    targets = [ask(daemon, "openai", "r")[0].headers["x-gridtie-target"] for _ in range(4)]
+    assert targets == ["bad/m", "good/m", "good/m", "good/m"] and len(bad.requests()) == 1
+
+
+def test_a_request_that_a_limit_has_no_room_for_goes_elsewhere(sims, gridtie):
+    bad, good, daemon = two(sims, gridtie)
+    bad.always(headers={"x-ratelimit-remaining-tokens": "1000", "x-ratelimit-reset-tokens": "1m"})
+    assert ask(daemon, "openai", "r")[0].headers["x-gridtie-target"] == "bad/m"
+    reply, _ = ask(daemon, "openai", "r", "word " * 2000)
+    assert reply.headers["x-gridtie-target"] == "good/m"
+    assert ask(daemon, "openai", "r")[0].headers["x-gridtie-target"] == "bad/m", "a small one still has room"
+    reply, _ = ask(daemon, "openai", "bad/m", "word " * 2000)
+    assert reply.status == 200, "where there is no other, it is tried"
+
+
+@each
+def test_an_empty_account_is_left_alone(sims, gridtie, client):
+    bad, good = sims(), sims()
+    daemon = gridtie({"endpoints": [bad.endpoint("bad", models=["m", "n"]), good.endpoint("good", models=["m", "n"])],
+                      "routes": {"m2": ["bad/m", "good/m"], "n2": ["bad/n", "good/n"]}})
+    bad.always(error="quota")
+    for route in ("m2", "n2", "m2"):
+        reply, _ = ask(daemon, client, route)
+        assert reply.status == 200 and reply.headers["x-gridtie-target"].startswith("good/")
+    assert len(bad.requests()) == 1, "the account is the endpoint's, not the model's"
+    reply, _ = ask(daemon, client, "bad/m")
+    assert reply.status == 429 and len(bad.requests()) == 2, "where there is no other, it is asked: it may have been filled"
 
 
 def test_a_stale_kept_connection_is_tried_once_more_on_a_fresh_one(sim, gridtie):

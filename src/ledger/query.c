@@ -23,18 +23,14 @@ static void put_ms(struct json_writer *w, const char *name, int64_t us) {
 }
 
 static void put_usd(struct json_writer *w, const char *name, int64_t picousd) {
-    char text[48];
+    struct buf text = BUF_INIT(64);
     if (picousd < 0) {
         json_kv_null(w, name);
         return;
     }
-    int n =
-        snprintf(text, sizeof text, "%" PRId64 ".%012" PRId64, picousd / PICOUSD_PER_USD, picousd % PICOUSD_PER_USD);
-    while (text[n - 1] == '0' && text[n - 2] != '.')
-        n--;
-    if (text[n - 1] == '0')
-        n -= 2;
-    json_kv_str(w, name, slice_of(text, (size_t)n));
+    usd_append(&text, picousd);
+    json_kv_str(w, name, buf_slice(&text));
+    buf_done(&text);
 }
 
 static void put_count(struct json_writer *w, const char *name, int64_t v) {

@@ -22,6 +22,7 @@ struct ask {
     bool stream;
     bool include_usage;
     bool array; // Gemini without alt=sse
+    int64_t max_tokens; // -1 none
     int64_t input_chars;
 };
 

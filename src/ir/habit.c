@@ -8,7 +8,8 @@
 
 #define UNKNOWN_OUTPUT_RATIO 512 // a token for two bytes: below the densest text in daily use (digits, CJK)
 #define TOKENS_MOST (INT64_C(1) << 40)
-#define PACE_TOKENS 16 // a shorter answer says nothing about speed
+#define PACE_TOKENS 16 // a shorter answer says nothing about speed,
+#define RATIO_BYTES 16 // nor one this short about its bytes
 #define LENGTHS_KEPT 4096
 
 static int64_t least(int64_t a, int64_t b) {
@@ -57,33 +58,47 @@ static void raise32(_Atomic uint32_t *at, int64_t v) {
 
 // ---- one answer's pace
 
+#define PART_US (HABIT_HORIZON_US / (PACE_PARTS - 1))
+#define MOMENT_US 1000
+
 void pace_note(struct pace *p, int64_t now_us, int64_t bytes) {
     if (p->first_us == 0)
-        p->first_us = p->window_us = now_us;
+        p->first_us = p->part_us = now_us;
     p->last_us = now_us;
-    int64_t age = now_us - p->window_us;
-    if (age >= HABIT_HORIZON_US) {
-        p->before = age < 2 * HABIT_HORIZON_US ? p->window : 0;
-        p->window = 0;
-        p->window_us = now_us;
+    if (now_us - p->first_us < MOMENT_US)
+        p->first_bytes += bytes;
+    for (int moved = 0; now_us - p->part_us >= PART_US; p->part_us += PART_US) {
+        if (++moved > PACE_PARTS) { // a long silence: all are empty
+            p->part_us = now_us;
+            break;
+        }
+        for (int i = PACE_PARTS - 1; i > 0; i--)
+            p->part[i] = p->part[i - 1];
+        p->part[0] = 0;
     }
-    p->window += bytes;
-    p->peak = most(p->peak, p->window + p->before);
+    p->part[0] += bytes;
+    int64_t sum = 0;
+    for (int i = 0; i < PACE_PARTS; i++)
+        sum += p->part[i];
+    p->peak = most(p->peak, sum);
 }
 
-// Bytes within a horizon: the most that was seen, and where the whole took less than two, what its speed would make of it.
+// Bytes within a horizon: the most that was seen, and where the whole took less than two, what its speed would make of
+// it. All in one moment is any speed.
 static int64_t pace_bytes(const struct pace *p, int64_t bytes) {
     int64_t took = p->last_us - p->first_us;
     if (took >= 2 * HABIT_HORIZON_US)
         return p->peak;
-    return most(p->peak, bytes * HABIT_HORIZON_US / most(took, 1000));
+    if (took < MOMENT_US)
+        return bytes * (HABIT_HORIZON_US / MOMENT_US);
+    return most(p->peak, (bytes - p->first_bytes) * HABIT_HORIZON_US / took);
 }
 
 // ---- learning
 
 void habit_note_input(struct habit *h, int64_t bound, int64_t tokens) {
-    if (bound <= 0 || tokens <= 0 || tokens > TOKENS_MOST || bound > TOKENS_MOST)
-        return;
+    if (bound <= 0 || tokens <= 0 || bound > TOKENS_MOST || tokens > bound * 8 + 8192)
+        return; // no upstream adds so much of its own
     raise32(&h->input_ratio[size_bucket(bound)], tokens * 1024 / bound + 1);
 }
 
@@ -104,10 +119,15 @@ void habit_note_output(struct habit *h, int64_t tokens, int64_t bytes, const str
     if (atomic_fetch_add_explicit(&h->answers, 1, memory_order_relaxed) >= LENGTHS_KEPT)
         lengths_forget(h);
     raise64(&h->longest, tokens);
-    if (bytes >= 64)
+    if (bytes >= RATIO_BYTES)
         raise32(&h->output_ratio, tokens * 1024 / bytes + 1);
     if (p && p->first_us && tokens >= PACE_TOKENS && bytes > 0)
         raise64(&h->pace, least(pace_bytes(p, bytes), TOKENS_MOST / 4096) * tokens / bytes + 1);
+}
+
+void habit_note_round_trip(struct habit *h, int64_t us) {
+    if (us >= 0 && us < 10000000)
+        raise64(&h->horizon_us, us + us / 2 + HABIT_NOTICE_US);
 }
 
 // ---- expecting
@@ -151,17 +171,24 @@ int64_t habit_quantile(const struct habit *h, unsigned percent) {
 static int64_t longest_cover(const struct habit *h) {
     uint32_t n = atomic_load_explicit(&h->answers, memory_order_relaxed);
     int64_t longest = atomic_load_explicit(&h->longest, memory_order_relaxed);
-    return n < 16 ? longest * 4 : n < 64 ? longest * 2 : longest + longest / 4;
+    return n < 16 ? longest * 4 : n < 64 ? longest * 2 : longest + longest / 2; // a half: bytes are counted too high
 }
 
-static int64_t flight_of(int64_t pace) {
-    return pace > 0 ? pace + pace / 2 + 8 : TOKENS_MOST;
+static int64_t flight_of(const struct habit *h, int64_t pace) {
+    int64_t horizon = atomic_load_explicit(&h->horizon_us, memory_order_relaxed);
+    if (pace <= 0)
+        return TOKENS_MOST;
+    return pace * (horizon ? horizon : HABIT_HORIZON_US) / HABIT_HORIZON_US * 5 / 4 + 4;
+}
+
+static int64_t flight_learned(const struct habit *h) {
+    return flight_of(h, atomic_load_explicit(&h->pace, memory_order_relaxed));
 }
 
 int64_t habit_need(const struct habit *h, int64_t said, int64_t bound) {
     if (!habit_is_known(h))
         return bound;
-    int64_t flight = flight_of(atomic_load_explicit(&h->pace, memory_order_relaxed)), cover = longest_cover(h);
+    int64_t flight = flight_learned(h), cover = longest_cover(h);
     int64_t need = said + flight;
     if (said == 0)
         need += habit_quantile(h, HABIT_QUANTILE);
@@ -170,9 +197,14 @@ int64_t habit_need(const struct habit *h, int64_t said, int64_t bound) {
     return least(bound, most(need, 16));
 }
 
+bool habit_is_used_up(const struct habit *h, int64_t said, int64_t reserved) {
+    int64_t flight = flight_learned(h);
+    return said + (flight < longest_cover(h) ? flight : 0) > reserved;
+}
+
 int64_t habit_flight(const struct habit *h, const struct pace *p, int64_t now_us) {
-    int64_t learned = flight_of(atomic_load_explicit(&h->pace, memory_order_relaxed));
+    int64_t learned = flight_learned(h);
     if (p->first_us == 0 || now_us - p->first_us < 4 * HABIT_HORIZON_US)
         return learned;
-    return least(learned, flight_of(habit_tokens(h, p->peak)));
+    return least(learned, flight_of(h, habit_tokens(h, p->peak)));
 }

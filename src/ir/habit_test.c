@@ -46,6 +46,8 @@ TEST(habit_slow_answers_need_their_length_and_what_is_under_way) {
     CHECK(habit_need(&h, 100, 4096) >= 110);
     CHECK(habit_need(&h, 3000, 4096) >= 3010);
     CHECK(habit_need(&h, 3000, 4096) <= 3060);
+    CHECK(habit_is_used_up(&h, 195, 200));
+    CHECK(!habit_is_used_up(&h, 150, 200));
     CHECK_EQ(habit_need(&h, 0, 50), 50);
 }
 
@@ -55,9 +57,11 @@ TEST(habit_answers_at_once_leave_only_the_longest) {
         struct pace p = streamed(1000000, 1, 0, 40 * i);
         habit_note_output(&h, 10 * i, 40 * i, &p);
     }
-    CHECK_EQ(habit_need(&h, 0, 100000), 1250);
-    CHECK_EQ(habit_need(&h, 1000, 100000), 1250);
-    CHECK_EQ(habit_need(&h, 1300, 100000), 100000);
+    CHECK_EQ(habit_need(&h, 0, 100000), 1500);
+    CHECK_EQ(habit_need(&h, 1000, 100000), 1500);
+    CHECK_EQ(habit_need(&h, 1500, 100000), 100000);
+    CHECK(!habit_is_used_up(&h, 1500, 1500));
+    CHECK(habit_is_used_up(&h, 1501, 1500));
 }
 
 TEST(habit_room_shrinks_as_more_is_known) {
@@ -70,7 +74,7 @@ TEST(habit_room_shrinks_as_more_is_known) {
         CHECK(i >= HABIT_LEAST || need == 4096);
         before = need;
     }
-    CHECK_EQ(before, 125);
+    CHECK_EQ(before, 150);
 }
 
 TEST(habit_maxima_are_forgotten) {

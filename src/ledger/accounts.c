@@ -19,7 +19,7 @@ struct bucket {
 
 struct accounts {
     struct bucket buckets[BUCKETS];
-    _Atomic unsigned n_runs;
+    _Atomic unsigned n_runs, n_sealed;
     _Atomic int64_t mark_s;
 };
 
@@ -34,6 +34,8 @@ enum err accounts_new(struct accounts **ret) {
 }
 
 static void account_free(struct account *t) {
+    if (atomic_load(&t->sealed))
+        atomic_fetch_sub(&t->payer->of->n_sealed, 1);
     struct period *p = atomic_load(&t->now);
     while (p) {
         struct period *before = p->before;
@@ -133,9 +135,14 @@ struct period *account_period(struct account *t, int64_t now_s) {
 
 // ---- accounts
 
+bool accounts_any_sealed(const struct accounts *a) {
+    return atomic_load_explicit(&a->n_sealed, memory_order_relaxed) > 0;
+}
+
 void account_seal(struct account *t) {
     t->sealed_ms = clock_mono_ms();
-    atomic_store(&t->sealed, true);
+    if (!atomic_exchange(&t->sealed, true))
+        atomic_fetch_add(&t->payer->of->n_sealed, 1);
 }
 
 void account_set_limit(struct account *t, int64_t picousd) {
@@ -149,7 +156,8 @@ void account_begin(struct account *t, int64_t now_s, int64_t settled) {
         return; // sealed it stays, and the next turn tries again
     money_add(&p->settled, settled);
     money_add(&p->used, settled);
-    atomic_store(&t->sealed, false);
+    if (atomic_exchange(&t->sealed, false))
+        atomic_fetch_sub(&t->payer->of->n_sealed, 1);
     queue_wake(t);
 }
 
@@ -187,10 +195,10 @@ static struct account *account_in_force(struct payer *p, enum config_window wind
     return NULL;
 }
 
-struct account *payer_account(struct payer *p, enum config_window window, const char *zone) {
+struct account *payer_account(struct payer *p, enum config_window window, const char *zone, bool make) {
     _Atomic(struct account *) *room;
     struct account *t = account_in_force(p, window, zone, &room);
-    if (t || !room)
+    if (t || !room || !make)
         return t;
     t = account_make(p, window, zone);
     if (!t)
@@ -252,15 +260,16 @@ static bool run_has_room(struct accounts *a, struct bucket *b) {
     return atomic_load(&a->n_runs) < LIMIT_RUNS;
 }
 
-static struct payer *payer_make(enum scope scope, struct slice key, struct slice run) {
+static struct payer *payer_make(struct accounts *a, enum scope scope, struct slice key, struct slice run) {
     struct payer *p = mem_zalloc(sizeof *p);
     if (!p)
         return NULL;
+    p->of = a;
     p->scope = scope;
     p->key = mem_strndup(key.n ? key.p : "", key.n);
     p->run = mem_strndup(run.n ? run.p : "", run.n);
     atomic_store(&p->refs, 1); // the table's own
-    struct account *t = p->key && p->run && scope == SCOPE_RUN ? payer_account(p, WINDOW_TOTAL, "") : NULL;
+    struct account *t = p->key && p->run && scope == SCOPE_RUN ? payer_account(p, WINDOW_TOTAL, "", true) : NULL;
     if (!p->key || !p->run || (scope == SCOPE_RUN && !t)) {
         payer_free(p);
         return NULL;
@@ -275,7 +284,7 @@ static struct payer *payer_look(struct accounts *a, enum scope scope, struct sli
     struct bucket *b = &a->buckets[hash % BUCKETS];
     (void)pthread_mutex_lock(&b->lock);
     struct payer *p = bucket_find(b, hash, scope, key, run);
-    if (!p && make && (scope != SCOPE_RUN || run_has_room(a, b)) && (p = payer_make(scope, key, run))) {
+    if (!p && make && (scope != SCOPE_RUN || run_has_room(a, b)) && (p = payer_make(a, scope, key, run))) {
         p->hash = hash;
         p->next = b->first;
         b->first = p;

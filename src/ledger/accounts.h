@@ -48,7 +48,7 @@ struct account {
     enum config_window window;
     char zone[LIMIT_TZ_NAME_BYTES];
     struct tz *tz;
-    bool live;             // asked for by the config; guarded by the accounts' lock
+    bool live;             // asked for by the config; the ledger's mutex guards it
     _Atomic int64_t limit; // MONEY_UNLIMITED: none
     _Atomic bool sealed;   // the sum of its period is not known yet: nothing is refused, all wait
     uint64_t sealed_ms;    // mono, since when; guarded by lock
@@ -56,9 +56,11 @@ struct account {
     pthread_mutex_t lock; // of the queue, and of a new period
     struct waiter *first, *last;
     _Atomic unsigned n_waiting;
+    _Atomic uint64_t wanted_until_ms; // mono: an answer that runs wants more; nobody new is let in until then
 };
 
 struct payer {
+    struct accounts *of;
     struct payer *next; // of its bucket
     uint64_t hash;
     enum scope scope;
@@ -89,9 +91,9 @@ struct payer *payer_get(struct accounts *a, enum scope scope, struct slice key, 
 struct payer *payer_find(struct accounts *a, enum scope scope, struct slice key, struct slice run);
 struct payer *payer_ref(struct payer *p);
 void payer_unref(struct payer *p); // NULL is allowed
-// The account in force for that window and zone. If there was none it is made, and begins sealed. NULL: no memory, no such
-// zone, or LIMIT_BUDGETS are in force. One caller at a time.
-struct account *payer_account(struct payer *p, enum config_window window, const char *zone);
+// The account in force for that window and zone. If there was none it is made, where `make` says so, and begins sealed.
+// NULL: no memory, no such zone, or LIMIT_BUDGETS are in force. One caller at a time.
+struct account *payer_account(struct payer *p, enum config_window window, const char *zone, bool make);
 // A run's cap: the first one holds, later ones may only lower it. Any thread.
 void run_cap(struct payer *run, int64_t picousd);
 int64_t run_cap_of(const struct payer *run); // -1 none
@@ -104,6 +106,9 @@ struct period *account_period(struct account *a, int64_t now_s); // NULL: no mem
 void account_begin(struct account *a, int64_t now_s, int64_t settled);
 // No config asks for it any more; it stays for those who hold its money.
 void account_retire(struct payer *p, struct account *a);
+
+// Is there an account that waits for account_begin?
+bool accounts_any_sealed(const struct accounts *a);
 
 // --- a request's purse
 struct purse {
@@ -126,6 +131,7 @@ struct hold {
     unsigned n;
     int64_t picousd;
     bool taken;
+    bool wants; // it was refused more
 };
 enum held { HELD, HELD_BY_OTHERS, HELD_NOT }; // taken; open reservations stand in the way; settled money leaves no room
 // Takes `picousd` of all accounts of the purse, or nothing; never before those who wait already, if w is not their first.
@@ -133,7 +139,9 @@ enum held { HELD, HELD_BY_OTHERS, HELD_NOT }; // taken; open reservations stand 
 // place), and it will be poked. HELD takes it out of any.
 enum held hold_take(struct hold *h, const struct purse *p, int64_t now_s, int64_t picousd, struct waiter *w,
                     bool queue);
-// More for the same hold, out of turn. False: there is not so much free.
+// More for the same hold, out of turn. False: there is not so much free; then for HOLD_WANTED_MS no new hold is given by
+// the account that refused, so that what comes free goes to those that run already and ask again.
+#define HOLD_WANTED_MS 500
 bool hold_more(struct hold *h, int64_t picousd);
 // It cost so much, which may be more than was held. Wakes who waits.
 void hold_settle(struct hold *h, int64_t cost_picousd);

@@ -17,7 +17,7 @@
 static struct account *budget(struct accounts *a, enum scope scope, const char *key, enum config_window window,
                               const char *zone, int64_t limit) {
     struct payer *p = payer_get(a, scope, slice_str(key), SLICE_NONE);
-    struct account *t = payer_account(p, window, zone);
+    struct account *t = payer_account(p, window, zone, true);
     if (t) {
         account_set_limit(t, limit);
         account_begin(t, NOW, 0);
@@ -420,7 +420,7 @@ TEST(accounts_survive_every_failed_allocation) {
         mem_fail_at(k);
         if (!accounts_new(&a)) {
             struct payer *key = payer_get(a, SCOPE_KEY, SLICE("k"), SLICE_NONE);
-            struct account *t = key ? payer_account(key, WINDOW_DAY, "UTC") : NULL;
+            struct account *t = key ? payer_account(key, WINDOW_DAY, "UTC", true) : NULL;
             if (t)
                 account_begin(t, NOW, 5);
             payer_unref(key);
@@ -472,7 +472,7 @@ TEST(bid_is_cut_to_what_is_left) {
     teach(&h, 40, 100);
     CHECK(bid_cut(&t, 2 * USD, &b)); // known: all that is left over the wire, of it held what answers need
     CHECK_EQ(b.bound, 1975);
-    CHECK_EQ(b.reserved, 50);
+    CHECK_EQ(b.reserved, 60);
     CHECK(b.picousd <= 2 * USD);
     CHECK(bid_cut(&t, 45 * (USD / 1000), &b));
     CHECK_EQ(b.bound, 20);
@@ -517,21 +517,21 @@ TEST(bid_is_raised_step_by_step_and_refused_at_the_end) {
     struct bid_terms t = terms_of(&h, 0, 100000);
     struct bid b;
     teach(&h, 40, 100);
-    CHECK_EQ(bid_place(&t, &p, NOW, NULL, &hold, &b, &room), HELD);
-    CHECK_EQ(b.reserved, 50);
+    CHECK_EQ(bid_place(&t, &p, NOW, NULL, false, &hold, &b, &room), HELD);
+    CHECK_EQ(b.reserved, 60);
     int raises = 0;
     for (int64_t said = 1; said <= b.bound; said++) {
         int64_t want = bid_next(&t, &b, said);
         if (want > b.reserved && !bid_raise(&t, &hold, &b, want))
             break;
         CHECK(said <= b.reserved);
-        raises += want > 50;
+        raises += want > 60;
     }
     CHECK_EQ(b.reserved, 2000);
     CHECK_EQ(b.picousd, 2 * USD);
     CHECK(raises > 0);
     hold_settle(&hold, b.picousd);
-    CHECK_EQ(bid_place(&t, &p, NOW, NULL, &hold, &b, &room), HELD_NOT);
+    CHECK_EQ(bid_place(&t, &p, NOW, NULL, false, &hold, &b, &room), HELD_NOT);
     CHECK_EQ(room.left, 0);
     purse_done(&p);
     accounts_free(a);

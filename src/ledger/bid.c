@@ -81,7 +81,7 @@ int64_t bid_next(const struct bid_terms *t, const struct bid *b, int64_t said) {
     return least(b->bound, need + (step > RAISE_TOKENS ? step : RAISE_TOKENS));
 }
 
-enum held bid_place(const struct bid_terms *t, const struct purse *p, int64_t now_s, struct waiter *w,
+enum held bid_place(const struct bid_terms *t, const struct purse *p, int64_t now_s, struct waiter *w, bool queue,
                     struct hold *hold, struct bid *ret, struct room *ret_room) {
     *ret = bid_whole(t);
     if (hold_take(hold, p, now_s, ret->picousd, w, false) == HELD)
@@ -90,7 +90,7 @@ enum held bid_place(const struct bid_terms *t, const struct purse *p, int64_t no
         *ret_room = purse_room(p, now_s);
         if (!bid_cut(t, ret_room->left, ret))
             return HELD_NOT;
-        enum held r = hold_take(hold, p, now_s, ret->picousd, w, true);
+        enum held r = hold_take(hold, p, now_s, ret->picousd, w, queue);
         if (r != HELD_NOT)
             return r;
     }

@@ -31,9 +31,9 @@ int64_t bid_next(const struct bid_terms *t, const struct bid *b, int64_t said);
 // Cost of so many output tokens.
 int64_t bid_output_cost(const struct bid_terms *t, int64_t tokens);
 
-// Asks for money: the whole, else a cut bid. HELD: *ret is it. HELD_BY_OTHERS: w waits (hold_take). HELD_NOT: *ret_room
-// says what is left, ret->picousd what the least useful bid would cost.
-enum held bid_place(const struct bid_terms *t, const struct purse *p, int64_t now_s, struct waiter *w,
+// Asks for money: the whole, else a cut bid. HELD: *ret is it. HELD_BY_OTHERS: with `queue`, w waits (hold_take); *ret_room
+// says what is left. HELD_NOT: the same, and ret->picousd is what the least useful bid would cost.
+enum held bid_place(const struct bid_terms *t, const struct purse *p, int64_t now_s, struct waiter *w, bool queue,
                     struct hold *hold, struct bid *ret, struct room *ret_room);
 // Enlarges the hold to `reserved` tokens. False: refused, nothing changed.
 bool bid_raise(const struct bid_terms *t, struct hold *hold, struct bid *b, int64_t reserved);

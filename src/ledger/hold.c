@@ -2,6 +2,7 @@
 // Taking money of several accounts at once, and giving it back: the hot path of every request that is paid for. Each
 // account's `used` (settled + open) moves by compare-and-swap and never above the limit; accounts come in a fixed order,
 // and what was taken is given back when a later one refuses. Any thread; nothing is allocated.
+#include "base/clock.h"
 #include "ledger/accounts_own.h"
 
 void money_add(_Atomic int64_t *at, int64_t v) {
@@ -54,11 +55,16 @@ static enum held refusal_of(struct period *p, int64_t picousd) {
     return __builtin_add_overflow(atomic_load(&p->settled), picousd, &then) || then > limit ? HELD_NOT : HELD_BY_OTHERS;
 }
 
+static bool is_wanted(const struct account *t) {
+    uint64_t until = atomic_load_explicit(&t->wanted_until_ms, memory_order_relaxed);
+    return until && clock_mono_ms() < until;
+}
+
 // Of all periods or none; *ret_at: which one refused.
 static enum held take_once(struct hold *h, const struct waiter *w, unsigned *ret_at) {
     for (unsigned i = 0; i < h->n; i++) {
         struct account *t = h->periods[i]->account;
-        bool waits = atomic_load(&t->sealed) || queue_is_before(t, w);
+        bool waits = atomic_load(&t->sealed) || queue_is_before(t, w) || (w && is_wanted(t));
         if (!waits && period_take(h->periods[i], h->picousd))
             continue;
         enum held why = refusal_of(h->periods[i], h->picousd);
@@ -86,9 +92,19 @@ enum held hold_take(struct hold *h, const struct purse *p, int64_t now_s, int64_
         r = take_once(h, w, &at); // money that came free before we stood there woke nobody
     }
     h->taken = r == HELD;
+    h->wants = false;
     if (r == HELD && w && w->at)
         (void)waiter_leave(w);
     return r;
+}
+
+// Another one that still wants more says so again.
+static void wants_end(struct hold *h) {
+    for (unsigned i = 0; h->wants && i < h->n; i++) {
+        atomic_store(&h->periods[i]->account->wanted_until_ms, 0);
+        queue_wake(h->periods[i]->account);
+    }
+    h->wants = false;
 }
 
 bool hold_more(struct hold *h, int64_t picousd) {
@@ -97,11 +113,15 @@ bool hold_more(struct hold *h, int64_t picousd) {
     for (unsigned i = 0; i < h->n; i++) {
         if (period_take(h->periods[i], picousd))
             continue;
+        atomic_store_explicit(&h->periods[i]->account->wanted_until_ms, clock_mono_ms() + HOLD_WANTED_MS,
+                              memory_order_relaxed);
         while (i-- > 0)
             period_give_back(h->periods[i], picousd);
+        h->wants = true;
         return false;
     }
     h->picousd += picousd;
+    wants_end(h);
     return true;
 }
 
@@ -114,6 +134,7 @@ void hold_settle(struct hold *h, int64_t cost_picousd) {
         money_add(&h->periods[i]->settled, cost);
         period_give_back(h->periods[i], h->picousd - cost);
     }
+    wants_end(h);
 }
 
 bool purse_is_limited(const struct purse *p) {

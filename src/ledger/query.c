@@ -141,6 +141,8 @@ static void write_attempt(struct json_writer *w, yyjson_val *at, size_t index) {
     put_usd(w, "reserved_usd", json_get_int(at, "reserved", -1));
     put_count(w, "cost_picousd", json_get_int(at, "cost", -1));
     put_usd(w, "cost_usd", json_get_int(at, "cost", -1));
+    put_usd(w, "overrun_usd", json_get_int(at, "overrun", 0));
+    copy_bool(w, at, "suspect");
     json_obj_end(w);
 }
 
@@ -186,6 +188,7 @@ static void write_head(struct json_writer *w, yyjson_val *root) {
     copy_str(w, root, "model");
     copy_str(w, root, "route");
     copy_str(w, root, "key");
+    copy_str(w, root, "run");
     copy_str(w, root, "label");
     copy_bool(w, root, "stream");
     copy_str(w, root, "finish");
@@ -306,6 +309,7 @@ static void write_totals(struct json_writer *w, const struct store_totals *t) {
     json_kv_int(w, "unknown", t->sum.unknown);
     json_kv_int(w, "unknown_picousd", t->sum.unknown_picousd);
     json_kv_int(w, "unpriced", t->sum.unpriced);
+    json_kv_int(w, "overrun_picousd", t->sum.overrun_picousd);
 }
 
 enum err ledger_totals(struct ledger *l, struct buf *json) {

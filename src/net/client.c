@@ -93,13 +93,6 @@ uint32_t fetch_round_trip_us(const struct fetch *f) {
     return fd >= 0 && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? info.tcpi_rtt : 0;
 }
 
-bool text_is_one_line(struct slice s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == 0)
-            return false;
-    return true;
-}
-
 bool header_is_ours(struct slice name) {
     static const struct slice ours[] = {
         {"host", 4}, {"content-length", 14}, {"connection", 10}, {"transfer-encoding", 17}};

@@ -338,15 +338,15 @@ static void clamp(struct attempt *at, int64_t *tokens, int64_t most) {
     at->suspect = true;
 }
 
-// Numbers that can't be: far above what was sent and seen, or nothing for what was seen. Where no budget depends on them,
-// large ones are left as they were reported.
+// Numbers that can't be: far above what was sent and seen, or nothing for what was seen. Where no budget depends on them
+// they are left as they were reported.
 static void usage_doubt(struct attempt *at) {
     struct usage *u = &at->usage;
     int64_t seen = at->output_bytes, bound = at->bid.bound > seen ? at->bid.bound : seen;
-    if (at->limited && !is_unpaid(at)) {
-        clamp(at, &u->input_tokens, 2 * at->terms.input_bound + (at->x->request->tools ? 4 : 1) * DOUBT_TOKENS);
-        clamp(at, &u->output_tokens, bound + DOUBT_TOKENS / 16);
-    }
+    if (!at->limited)
+        return;
+    clamp(at, &u->input_tokens, 2 * at->terms.input_bound + (at->x->request->tools ? 4 : 1) * DOUBT_TOKENS);
+    clamp(at, &u->output_tokens, bound + DOUBT_TOKENS / 16);
     if (u->output_tokens == 0 && seen > 0)
         u->output_tokens = -1, at->suspect = true;
     if (u->input_tokens == 0 && was_reached(at))

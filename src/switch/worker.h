@@ -38,6 +38,9 @@ struct worker {
 void worker_commit_later(struct worker *w);
 // Own thread: takes the reference.
 void worker_set_snapshot(struct worker *w, struct snapshot *s);
+// Own thread: ends the live exchanges of that run with ERR_RUN_STOPPED.
+struct payer;
+void worker_stop_run(struct worker *w, const struct payer *run);
 // Own thread: ends every live exchange with ERR_DRAINING.
 void worker_cut(struct worker *w);
 

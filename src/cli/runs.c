@@ -24,7 +24,7 @@ static void runs_show(struct arena *a, yyjson_val *root) {
         table_add_str(&t, text_count(a, yyjson_obj_get(r, "input_tokens")));
         table_add_str(&t, text_count(a, yyjson_obj_get(r, "output_tokens")));
         table_add_str(&t, text_usd(a, yyjson_obj_get(r, "settled_usd")));
-        table_add_str(&t, text_usd(a, yyjson_obj_get(r, "cap_usd")));
+        table_add_str(&t, yyjson_obj_get(r, "cap_usd") ? text_usd(a, yyjson_obj_get(r, "cap_usd")) : NULL);
         table_add_str(&t, text_usd(a, yyjson_obj_get(r, "open_usd")));
         table_add(&t, slice_first(json_get_str(r, "last"), sizeof "2026-01-01T00:00:00" - 1));
     }

@@ -11,6 +11,7 @@
 #define PACE_TOKENS 16 // a shorter answer says nothing about speed,
 #define RATIO_BYTES 16 // nor one this short about its bytes
 #define LENGTHS_KEPT 4096
+#define OWN_PACE_US 100000 // after so long an answer's own pace tells more than others'
 
 static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -202,9 +203,9 @@ bool habit_is_used_up(const struct habit *h, int64_t said, int64_t reserved) {
     return said + (flight < longest_cover(h) ? flight : 0) > reserved;
 }
 
-int64_t habit_flight(const struct habit *h, const struct pace *p, int64_t now_us) {
+int64_t habit_flight(const struct habit *h, const struct pace *p, int64_t bytes) {
     int64_t learned = flight_learned(h);
-    if (p->first_us == 0 || now_us - p->first_us < 4 * HABIT_HORIZON_US)
+    if (p->first_us == 0 || p->last_us - p->first_us < OWN_PACE_US)
         return learned;
-    return least(learned, flight_of(h, habit_tokens(h, p->peak)));
+    return least(learned, flight_of(h, habit_tokens(h, pace_bytes(p, bytes))));
 }

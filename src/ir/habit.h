@@ -59,8 +59,8 @@ int64_t habit_need(const struct habit *h, int64_t said, int64_t bound);
 bool habit_is_used_up(const struct habit *h, int64_t said, int64_t reserved);
 // Is enough known for habit_need to be less than the bound?
 bool habit_is_known(const struct habit *h);
-// Tokens that may be under way beyond those seen of an answer, by its own pace if it has gone on for a while.
-int64_t habit_flight(const struct habit *h, const struct pace *p, int64_t now_us);
+// Tokens that may be under way beyond the bytes seen of an answer, by its own pace if it has gone on for a moment.
+int64_t habit_flight(const struct habit *h, const struct pace *p, int64_t bytes);
 // The length that `percent` of the answers do not exceed; 0 when nothing is known.
 int64_t habit_quantile(const struct habit *h, unsigned percent);
 

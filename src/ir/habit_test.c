@@ -18,6 +18,8 @@ TEST(habit_knows_nothing_at_first) {
     CHECK_EQ(habit_tokens(&h, 1000), 501);
     CHECK_EQ(habit_quantile(&h, 95), 0);
     CHECK(habit_flight(&h, &p, 0) > 1000000);
+    p = streamed(1000000, 10, 20000, 8);
+    CHECK(habit_flight(&h, &p, 80) < 100); // its own pace tells
 }
 
 // The quantile is never below the true one, and at most a fifth above.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Those who wait for money that others hold: one queue per account, in the order of arrival, under the account's lock.
+// Those who wait for money that others hold: one queue per account, in the order of arrival, under the account's lock. Who
+// needs money of several accounts stands in the queue of the one that refused; nobody is held up by one who came later,
+// in whatever queue, so there is always one (the oldest) who only waits for money, and no circle of queues.
 // Only the first is ever poked, and it stays first until it has what it needs, gives up, or must wait elsewhere; whoever
 // leaves the head pokes the next. No wake-up is lost: who joins tries once more afterwards, and who gives money back looks
 // at the queue afterwards (both orders are sequentially consistent, so one of the two sees the other).
@@ -23,12 +25,10 @@ void queue_wake(struct account *t) {
 bool queue_is_before(struct account *t, const struct waiter *w) {
     if (atomic_load(&t->n_waiting) == 0 || !w)
         return false;
-    if (w->at != t)
-        return true;
     (void)pthread_mutex_lock(&t->lock);
-    bool first = t->first == w;
+    bool before = t->first && t->first != w && t->first->since_us <= w->since_us;
     (void)pthread_mutex_unlock(&t->lock);
-    return !first;
+    return before;
 }
 
 static void unlink_here(struct account *t, struct waiter *w) {

@@ -361,9 +361,9 @@ static int64_t output_unseen(const struct attempt *at) {
         return said;
     if (!at->stream) // a whole answer may be made already
         return habit_need(h, 0, at->bid.reserved);
-    int64_t flight = habit_flight(h, &at->pace, exchange_age_us(at->x));
-    int64_t most = habit_need(h, said, at->bid.reserved);
-    return flight < most - said ? said + flight : most > said ? most : said;
+    // Never more than the hold: the wire's bound, or our own stop, is within it, and bytes are counted too high.
+    int64_t flight = habit_flight(h, &at->pace, at->output_bytes), most = habit_need(h, said, at->bid.reserved);
+    return flight < most - said ? said + flight : most;
 }
 
 // What the upstream did not report, or not to the end, is our own count, marked so.

@@ -133,12 +133,20 @@ void habit_note_round_trip(struct habit *h, int64_t us) {
 
 // ---- expecting
 
-int64_t habit_input(const struct habit *h, int64_t bound) {
+static int64_t input_with_room(const struct habit *h, int64_t bound, int64_t percent, int64_t more) {
     uint32_t ratio = atomic_load_explicit(&h->input_ratio[size_bucket(bound)], memory_order_relaxed);
     if (ratio == 0 || bound > TOKENS_MOST)
         return bound;
-    int64_t likely = bound * ratio / 1024 * 115 / 100 + 16;
+    int64_t likely = bound * ratio / 1024 * percent / 100 + more;
     return ratio > 1024 ? likely : least(bound, likely);
+}
+
+int64_t habit_input(const struct habit *h, int64_t bound) {
+    return input_with_room(h, bound, 115, 16);
+}
+
+int64_t habit_input_seen(const struct habit *h, int64_t bound) {
+    return input_with_room(h, bound, 100, 1);
 }
 
 int64_t habit_tokens(const struct habit *h, int64_t bytes) {

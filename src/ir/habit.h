@@ -49,6 +49,8 @@ void habit_note_round_trip(struct habit *h, int64_t us);
 // Input tokens that a request of this bound will most be counted at. Above the bound only where the upstream has shown to
 // add more of its own than our bound allows for.
 int64_t habit_input(const struct habit *h, int64_t bound);
+// The same without room for what was never seen: for the books, once it is over and nobody said what it was.
+int64_t habit_input_seen(const struct habit *h, int64_t bound);
 // Tokens that so many bytes of an answer are.
 int64_t habit_tokens(const struct habit *h, int64_t bytes);
 // What should be held for an answer of which `said` tokens have come (0: not begun), so that an upstream which is told to

@@ -123,7 +123,7 @@ struct room {
     int64_t free;          // least of limit - settled - open
     struct account *least; // the account with the least left; NULL: none is limited
 };
-struct room purse_room(const struct purse *p, int64_t now_s);
+struct room purse_room(const struct purse *p, int64_t now_s); // sealed accounts aside
 
 // --- holding money. Any thread.
 struct hold {

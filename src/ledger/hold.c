@@ -155,7 +155,7 @@ struct room purse_room(const struct purse *p, int64_t now_s) {
     for (unsigned i = 0; i < h.n; i++) {
         struct account *t = h.periods[i]->account;
         int64_t limit = atomic_load(&t->limit), left, unheld;
-        if (limit == MONEY_UNLIMITED)
+        if (limit == MONEY_UNLIMITED || atomic_load(&t->sealed)) // what is not known yet is no reason to refuse
             continue;
         if (__builtin_sub_overflow(limit, atomic_load(&h.periods[i]->settled), &left) || left < 0)
             left = 0;

@@ -6,7 +6,7 @@
 // needs it, on its loop; what it keeps is the attempt's.
 #include "switch/money.h"
 
-#define ASK_EARLY_SHARE 8 // of a usual answer: time for others to end before a refusal counts
+#define ASK_EARLY_SHARE 2 // of a usual answer: time for others to end before a refusal counts
 
 struct follow_block {
     struct follow_block *next;
@@ -80,7 +80,7 @@ static enum err cut(struct filter *f) {
     usage.usage.estimated = true;
     usage.usage.output_tokens = habit_tokens(at->terms.habit, at->output_bytes);
     if (usage.usage.input_tokens < 0)
-        usage.usage.input_tokens = at->bid.input;
+        usage.usage.input_tokens = habit_input_seen(at->terms.habit, at->terms.input_bound);
     if (!e)
         e = filter_pass(f, &usage);
     return e ? e : filter_pass(f, &(struct event){.kind = EV_END});

@@ -376,7 +376,7 @@ static void usage_complete(struct attempt *at) {
     int64_t output = whole ? habit_tokens(h, at->output_bytes) : output_unseen(at);
     u->estimated = true;
     if (u->input_tokens < 0)
-        u->input_tokens = at->limited ? at->bid.input : at->x->estimated_tokens;
+        u->input_tokens = at->limited ? habit_input_seen(h, at->terms.input_bound) : at->x->estimated_tokens;
     if (output > u->output_tokens)
         u->output_tokens = output;
 }

@@ -9,7 +9,7 @@ _gridtie() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]:-} options=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log stop check reload sim version help --help" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key stop check reload sim version help --help" -- "$word")
         return
     fi
     case $previous in
@@ -21,6 +21,10 @@ _gridtie() {
             mapfile -t COMPREPLY < <(compgen -W "ok failed" -- "$word")
             return
             ;;
+        --by)
+            mapfile -t COMPREPLY < <(compgen -W "key model endpoint run day" -- "$word")
+            return
+            ;;
     esac
     case $command in
         serve) options="--config --daemon --help" ;;
@@ -28,6 +32,9 @@ _gridtie() {
         endpoints) options="--watch --json --url --key-file --help" ;;
         ps | list | why) options="--json --url --key-file --help" ;;
         log) options="--limit --model --target --status --since --json --url --key-file --help" ;;
+        spend) options="--by --since --json --url --key-file --help" ;;
+        runs) options="--key --json --url --key-file --help" ;;
+        key) options="--budget --json --url --key-file --help" ;;
         stop) options="--daemon --url --key-file --help" ;;
         check) options="--reference --help" ;;
         reload) options="--url --key-file --help" ;;
@@ -41,9 +48,11 @@ _gridtie() {
     fi
     case $command in
         run | stop) mapfile -t COMPREPLY < <(compgen -W "$(_gridtie_models)" -- "$word") ;;
+        runs) mapfile -t COMPREPLY < <(compgen -W "stop" -- "$word") ;;
+        key) mapfile -t COMPREPLY < <(compgen -W "add list revoke" -- "$word") ;;
         why) mapfile -t COMPREPLY < <(compgen -W "last" -- "$word") ;;
         check) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log stop check reload sim version help" -- "$word") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key stop check reload sim version help" -- "$word") ;;
     esac
 }
 complete -F _gridtie gridtie

@@ -13,6 +13,9 @@ complete -c gridtie -n __fish_use_subcommand -a list -d 'the models that request
 complete -c gridtie -n __fish_use_subcommand -a endpoints -d 'the places that compute, and their health'
 complete -c gridtie -n __fish_use_subcommand -a why -d 'one request: what was decided, and why'
 complete -c gridtie -n __fish_use_subcommand -a log -d 'the latest requests'
+complete -c gridtie -n __fish_use_subcommand -a spend -d 'what was spent, and how the budgets stand'
+complete -c gridtie -n __fish_use_subcommand -a runs -d 'the runs of agents and what they spent; stop one'
+complete -c gridtie -n __fish_use_subcommand -a key -d "make, list and revoke clients' keys"
 complete -c gridtie -n __fish_use_subcommand -a stop -d 'unload a model, or end the daemon'
 complete -c gridtie -n __fish_use_subcommand -a check -d 'check the config, without a daemon'
 complete -c gridtie -n __fish_use_subcommand -a reload -d 'let the daemon read its config again'
@@ -63,6 +66,27 @@ complete -c gridtie -n '__fish_seen_subcommand_from log' -l url -r -d 'the daemo
 complete -c gridtie -n '__fish_seen_subcommand_from log' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
 complete -c gridtie -n '__fish_seen_subcommand_from log' -l help -s h -d 'this'
 
+complete -c gridtie -n '__fish_seen_subcommand_from spend' -l by -r -a 'key model endpoint run day' -d 'key, model, endpoint, run or day; default key'
+complete -c gridtie -n '__fish_seen_subcommand_from spend' -l since -r -d 'only requests since: 30m, 12h, 7d ago, or seconds since 1970'
+complete -c gridtie -n '__fish_seen_subcommand_from spend' -l json -d 'JSON instead of text'
+complete -c gridtie -n '__fish_seen_subcommand_from spend' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
+complete -c gridtie -n '__fish_seen_subcommand_from spend' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
+complete -c gridtie -n '__fish_seen_subcommand_from spend' -l help -s h -d 'this'
+
+complete -c gridtie -n '__fish_seen_subcommand_from runs' -l key -r -d 'the run of this key, where several have one of that id'
+complete -c gridtie -n '__fish_seen_subcommand_from runs' -l json -d 'JSON instead of text'
+complete -c gridtie -n '__fish_seen_subcommand_from runs' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
+complete -c gridtie -n '__fish_seen_subcommand_from runs' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
+complete -c gridtie -n '__fish_seen_subcommand_from runs' -l help -s h -d 'this'
+complete -c gridtie -n '__fish_seen_subcommand_from runs' -a stop
+
+complete -c gridtie -n '__fish_seen_subcommand_from key' -l budget -r -d 'what the new key may spend, as "5 USD/day, 50 USD/month@Europe/Berlin"'
+complete -c gridtie -n '__fish_seen_subcommand_from key' -l json -d 'JSON instead of text'
+complete -c gridtie -n '__fish_seen_subcommand_from key' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
+complete -c gridtie -n '__fish_seen_subcommand_from key' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
+complete -c gridtie -n '__fish_seen_subcommand_from key' -l help -s h -d 'this'
+complete -c gridtie -n '__fish_seen_subcommand_from key' -a 'add list revoke'
+
 complete -c gridtie -n '__fish_seen_subcommand_from stop' -l daemon -d 'end the daemon: open streams may finish first'
 complete -c gridtie -n '__fish_seen_subcommand_from stop' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
 complete -c gridtie -n '__fish_seen_subcommand_from stop' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
@@ -94,4 +118,4 @@ complete -c gridtie -n '__fish_seen_subcommand_from version' -l json -d 'JSON in
 complete -c gridtie -n '__fish_seen_subcommand_from version' -l help -s h -d 'this'
 
 complete -c gridtie -n '__fish_seen_subcommand_from help' -l help -s h -d 'this'
-complete -c gridtie -n '__fish_seen_subcommand_from help' -a 'serve run ps list endpoints why log stop check reload sim version help'
+complete -c gridtie -n '__fish_seen_subcommand_from help' -a 'serve run ps list endpoints why log spend runs key stop check reload sim version help'

@@ -18,6 +18,9 @@ _gridtie() {
         'endpoints:the places that compute, and their health'
         'why:one request: what was decided, and why'
         'log:the latest requests'
+        'spend:what was spent, and how the budgets stand'
+        'runs:the runs of agents and what they spent; stop one'
+        "key:make, list and revoke clients' keys"
         'stop:unload a model, or end the daemon'
         'check:check the config, without a daemon'
         'reload:let the daemon read its config again'
@@ -102,6 +105,36 @@ _gridtie() {
                 '--help[this]' \
                 '-h[this]'
             ;;
+        spend)
+            _arguments \
+                '--by[key, model, endpoint, run or day; default key]:WHAT:(key model endpoint run day)' \
+                '--since[only requests since\: 30m, 12h, 7d ago, or seconds since 1970]:TIME:' \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        runs)
+            _arguments \
+                '--key[the run of this key, where several have one of that id]:NAME:' \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:verb:(stop)'
+            ;;
+        key)
+            _arguments \
+                '--budget[what the new key may spend, as "5 USD/day, 50 USD/month@Europe/Berlin"]:LIST:' \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:verb:(add list revoke)'
+            ;;
         stop)
             _arguments \
                 '--daemon[end the daemon; open streams may finish first]' \
@@ -151,7 +184,7 @@ _gridtie() {
             _arguments \
                 '--help[this]' \
                 '-h[this]' \
-                '1:command:(serve run ps list endpoints why log stop check reload sim version help)'
+                '1:command:(serve run ps list endpoints why log spend runs key stop check reload sim version help)'
             ;;
     esac
 }

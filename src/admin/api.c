@@ -108,7 +108,7 @@ static int hex_digit(char c) {
                                   : -1;
 }
 
-static struct slice query_get(struct slice query, const char *name, char *to, size_t room) {
+struct slice api_query(struct slice query, const char *name, char *to, size_t room) {
     while (query.n) {
         struct slice value = slice_split(&query, '&'), key = slice_split(&value, '=');
         if (!slice_is(key, name))
@@ -138,13 +138,13 @@ static void serve_log(struct shift *s, struct conn *c, struct slice query) {
     char number[24];
     uint64_t v;
     if (k) {
-        if (slice_u64(query_get(query, "limit", number, sizeof number), &v) && v <= 1000)
+        if (slice_u64(api_query(query, "limit", number, sizeof number), &v) && v <= 1000)
             k->filter.limit = (int64_t)v;
-        if (slice_u64(query_get(query, "since", number, sizeof number), &v) && v < INT64_MAX / 1000000)
+        if (slice_u64(api_query(query, "since", number, sizeof number), &v) && v < INT64_MAX / 1000000)
             k->filter.since_us = (int64_t)v * 1000000;
-        k->filter.model = query_get(query, "model", k->model, sizeof k->model);
-        k->filter.target = query_get(query, "target", k->target, sizeof k->target);
-        k->filter.status = query_get(query, "status", k->status, sizeof k->status);
+        k->filter.model = api_query(query, "model", k->model, sizeof k->model);
+        k->filter.target = api_query(query, "target", k->target, sizeof k->target);
+        k->filter.status = api_query(query, "status", k->status, sizeof k->status);
     }
     call_start(s, c, k);
 }
@@ -345,5 +345,5 @@ bool api_serve(struct shift *s, struct conn *c, const struct http_request *r) {
         return true;
     if (slice_is(r->method, "POST") && serve_post(s, c, r))
         return true;
-    return lists_serve(s, c, r);
+    return money_serve(s, c, r) || lists_serve(s, c, r);
 }

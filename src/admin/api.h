@@ -14,6 +14,11 @@ void metrics_write(struct shift *s, struct buf *out);
 // --- lists.c: model lists in the dialects' shapes
 bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r);
 
+// --- money.c: spending, runs, keys
+bool money_serve(struct shift *s, struct conn *c, const struct http_request *r);
+
+// A member of a query string, decoded into `to`; empty when it is not there.
+struct slice api_query(struct slice query, const char *name, char *to, size_t room);
 void api_respond_json(struct conn *c, int status, const struct buf *body);
 void api_respond_error(struct conn *c, struct slice path, enum err e, const char *message);
 

@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ledger/money.h"
 #include "net/outgoing.h"
 
 // ---- snapshots travel to the loops
@@ -160,12 +161,15 @@ static bool listens_beyond_loopback(const char *address) {
 }
 
 // May c's keys, or their absence, stand behind these addresses?
-static bool config_is_safe(const struct config *c, const struct config *listening, struct buf *problems) {
+static bool config_is_safe(const struct daemon *d, const struct config *c, const struct config *listening,
+                           struct buf *problems) {
+    bool any = c->n_keys > 0 || keyring_any(ledger_keyring(d->ledger));
     for (size_t i = 0; i < listening->n_listen; i++) {
-        if (!listens_beyond_loopback(listening->listen[i]) || c->n_keys > 0)
+        if (!listens_beyond_loopback(listening->listen[i]) || any)
             continue;
         buf_printf(problems,
-                   "listen: '%s' is reachable from other machines, so a key is needed: add `keys:` to the config\n",
+                   "listen: '%s' is reachable from other machines, so a key is needed: add `keys:` to the config, or "
+                   "make one with `gridtie key add`\n",
                    listening->listen[i]);
         return false;
     }
@@ -185,11 +189,14 @@ static bool config_swap(struct daemon *d, struct buf *problems) {
     if (config_load(d->config_path, &c, problems))
         return false;
     // What is listened on is what the start's config says; a reload does not change it.
-    if (!config_is_safe(c, c, problems) || !config_is_safe(c, d->first, problems) ||
+    if (!config_is_safe(d, c, c, problems) || !config_is_safe(d, c, d->first, problems) ||
         grid_reload(d->grid, c, problems)) {
         config_unref(c);
         return false;
     }
+    enum err e = ledger_budgets(d->ledger, c, false);
+    if (e) // those that came into force stay so, the others as they were
+        LOG(LOG_ERROR, "the budgets of the new config are not all in force", LOG_S("err", err_name(e)));
     config_unref(d->config);
     d->config = c;
     config_apply_log(c);
@@ -251,6 +258,8 @@ static enum err shift_open(struct daemon *d, unsigned i) {
                                .cors_origins = c->cors};
     s->d = d;
     s->worker.journal = ledger_journal(d->ledger, i);
+    s->worker.accounts = ledger_accounts(d->ledger);
+    s->worker.keyring = ledger_keyring(d->ledger);
     enum err e = client_new(&s->worker.loop, &s->worker.client);
     if (!e)
         e = server_new(&s->worker.loop, &o, &front_hooks, s, &s->worker.server);
@@ -312,7 +321,10 @@ static unsigned loops_wanted(const struct config *c) {
 
 static enum err ledger_start(struct daemon *d, unsigned loops, const char *data_dir, struct buf *problem) {
     struct ledger_options o = {.dir = data_dir, .loops = loops, .retention_s = d->config->retention_s, .batch_ms = 100};
-    return ledger_open(&o, &d->ledger, problem);
+    enum err e = ledger_open(&o, &d->ledger, problem);
+    if (!e && (e = ledger_budgets(d->ledger, d->config, true)))
+        buf_printf(problem, "what budgets have spent can't be read (%s)", err_name(e));
+    return e;
 }
 
 static bool shifts_open(struct daemon *d, unsigned loops) {
@@ -331,7 +343,10 @@ static bool shifts_open(struct daemon *d, unsigned loops) {
 static bool daemon_open(struct daemon *d, const char *data_dir, const char *runtime_dir, struct buf *problem) {
     unsigned loops = loops_wanted(d->config);
     d->shifts = mem_zalloc(loops * sizeof *d->shifts);
-    if (!d->shifts || ledger_start(d, loops, data_dir, problem) || !shifts_open(d, loops))
+    if (!d->shifts || ledger_start(d, loops, data_dir, problem))
+        return false;
+    // Only the ledger knows of keys that were made.
+    if (!config_is_safe(d, d->config, d->config, problem) || !shifts_open(d, loops))
         return false;
     if (grid_new(&d->main, d->config, data_dir, runtime_dir, grid_changed, d, &d->grid, problem))
         return false;
@@ -450,8 +465,6 @@ static const char *provider_name(size_t i) {
 static int daemon_live(struct daemon *d, struct buf *data, struct buf *run, struct buf *problem) {
     if (config_load(d->config_path, &d->config, problem))
         return daemon_fail("the config has problems:", problem);
-    if (!config_is_safe(d->config, d->config, problem))
-        return daemon_fail("refused to start:", problem);
     d->first = config_ref(d->config);
     config_apply_log(d->config);
     outgoing_set_offline(d->config->offline);

@@ -31,12 +31,13 @@ static bool address_is_open(struct slice path) {
 
 static int front_head(void *ctx, struct conn *c, const struct http_request *r, struct slice *ret_body) {
     const struct config *config = shift_of(ctx)->worker.snap->config;
-    const struct config_key *key;
+    struct caller caller;
     (void)c;
     (void)ret_body;
     if (address_is_open(r->path))
         return 0;
-    return admit_credential(config, &r->headers, r->query, r->loopback, &key) ? 401 : 0;
+    const struct keyring *ring = shift_of(ctx)->worker.keyring;
+    return admit_credential(config, ring, &r->headers, r->query, r->loopback, &caller) ? 401 : 0;
 }
 
 static void front_request(void *ctx, struct conn *c, const struct http_request *r) {

@@ -49,6 +49,15 @@
 #define LIMIT_HOPS 4 // gateways in a row before it must be a loop
 #define LIMIT_CHILD_DEPTH 4
 
+// --- money
+#define LIMIT_BUDGETS 6        // of one key, and of the whole: each window in two time zones
+#define LIMIT_TZ_NAME_BYTES 64 // the longest zone's name has 32
+#define LIMIT_RUNS 65536       // remembered at once, half a kilobyte each
+#define LIMIT_RUN_ID_BYTES 128 // a session id is a UUID; some clients put a path before it
+#define LIMIT_KEYS 4096        // made by `gridtie key add`
+#define LIMIT_KEY_NAME_BYTES 64
+#define LIMIT_LEAST_TOKENS 16 // an answer cut shorter than this helps nobody; OpenAI refuses bounds below it, too
+
 // --- loops, journal, engine
 #define LIMIT_LOOPS 64
 #define LIMIT_MAILBOX 65536 // letters waiting for one loop

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 #include "base/mem.h"
 
@@ -68,6 +70,19 @@ bool secret_equals(const struct secret *s, struct slice given) {
 void sha256(struct slice s, uint8_t ret[32]) {
     unsigned n = 32;
     (void)EVP_Digest(s.n ? s.p : "", s.n, ret, &n, EVP_sha256(), NULL);
+}
+
+void hmac_sha256(struct slice key, struct slice s, uint8_t ret[32]) {
+    unsigned n = 32;
+    (void)HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)(s.n ? s.p : ""), s.n, ret, &n);
+}
+
+bool bytes_equal(const void *a, const void *b, size_t n) {
+    return CRYPTO_memcmp(a, b, n) == 0;
+}
+
+bool random_bytes(void *p, size_t n) {
+    return getrandom(p, n, 0) == (ssize_t)n; // up to 256 bytes come whole
 }
 
 static void hex_of(const uint8_t digest[32], char hex[65]) {

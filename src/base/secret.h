@@ -23,6 +23,12 @@ struct slice secret_reveal(const struct secret *s);
 bool secret_equals(const struct secret *s, struct slice given);
 // HMAC-less SHA-256 of bytes, 32 bytes out: for key fingerprints and file checks.
 void sha256(struct slice s, uint8_t ret[32]);
+// HMAC-SHA-256 (RFC 2104).
+void hmac_sha256(struct slice key, struct slice s, uint8_t ret[32]);
+// Are both n bytes the same? In constant time.
+bool bytes_equal(const void *a, const void *b, size_t n);
+// From the kernel's generator. False: there is none.
+bool random_bytes(void *p, size_t n);
 // Whole file; false with errno set. hex: 65 bytes.
 bool sha256_file(const char *path, char hex[65]);
 // Overwrites and is not optimised away.

@@ -80,3 +80,15 @@ TEST(secret_wipe_wipes) {
     for (size_t i = 0; i < sizeof text; i++)
         CHECK_EQ(text[i], 0);
 }
+
+TEST(hmac_is_rfc_4231s) {
+    static const uint8_t want[32] = {0xb0, 0x34, 0x4c, 0x61, 0xd8, 0xdb, 0x38, 0x53, 0x5c, 0xa8, 0xaf,
+                                     0xce, 0xaf, 0x0b, 0xf1, 0x2b, 0x88, 0x1d, 0xc2, 0x00, 0xc9, 0x83,
+                                     0x3d, 0xa7, 0x26, 0xe9, 0x37, 0x6c, 0x2e, 0x32, 0xcf, 0xf7};
+    uint8_t key[20], got[32];
+    memset(key, 0x0b, sizeof key);
+    hmac_sha256(slice_of((const char *)key, sizeof key), SLICE("Hi There"), got);
+    CHECK(bytes_equal(got, want, 32));
+    got[31] ^= 1;
+    CHECK(!bytes_equal(got, want, 32));
+}

@@ -8,8 +8,9 @@
 #include "cli/command.h"
 
 static const struct command *const commands[] = {
-    &command_serve, &command_run,   &command_ps,     &command_list, &command_endpoints, &command_why,  &command_log,
-    &command_stop,  &command_check, &command_reload, &command_sim,  &command_version,   &command_help,
+    &command_serve,  &command_run,   &command_ps,      &command_list, &command_endpoints, &command_why,
+    &command_log,    &command_spend, &command_runs,    &command_key,  &command_stop,      &command_check,
+    &command_reload, &command_sim,   &command_version, &command_help,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -31,6 +32,9 @@ static const struct opt_row opts[OPT_COUNT] = {
     [OPT_TARGET] = {"target", 0, "NAME", "only requests that this target answered (endpoint/model)"},
     [OPT_STATUS] = {"status", 0, "ok|failed", "only requests that ended so"},
     [OPT_SINCE] = {"since", 0, "TIME", "only requests since: 30m, 12h, 7d ago, or seconds since 1970"},
+    [OPT_BY] = {"by", 0, "WHAT", "key, model, endpoint, run or day; default key"},
+    [OPT_KEY] = {"key", 0, "NAME", "the run of this key, where several have one of that id"},
+    [OPT_BUDGET] = {"budget", 0, "LIST", "what the new key may spend, as \"5 USD/day, 50 USD/month@Europe/Berlin\""},
     [OPT_END_DAEMON] = {"daemon", 0, NULL, "end the daemon: open streams may finish first"},
     [OPT_REFERENCE] = {"reference", 0, NULL, "print the reference of all settings (Markdown) instead"},
     [OPT_WATCH] = {"watch", 'w', NULL, "again every two seconds, until Ctrl-C"},

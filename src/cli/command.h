@@ -17,6 +17,9 @@ enum opt {
     OPT_TARGET,
     OPT_STATUS,
     OPT_SINCE,
+    OPT_BY,
+    OPT_KEY,
+    OPT_BUDGET,
     OPT_END_DAEMON,
     OPT_REFERENCE,
     OPT_WATCH,
@@ -45,12 +48,14 @@ struct command {
     unsigned options;
     int most_args; // -1 any
     bool raw;      // reads its own options
+    bool owner;    // without a key it shows the owner's, if the daemon is on this machine
     const char *examples[2];
     int (*run)(const struct cli *c);
 };
 
 extern const struct command command_serve, command_run, command_ps, command_list, command_endpoints, command_why,
-    command_log, command_stop, command_check, command_reload, command_sim, command_version, command_help;
+    command_log, command_spend, command_runs, command_key, command_stop, command_check, command_reload, command_sim,
+    command_version, command_help;
 
 // Prints --help of one command, or with NULL the overview.
 void cli_print_help(const struct command *of);

@@ -3,42 +3,9 @@
 // that a wrong one is an error of the command line and not an empty list; the daemon does the selecting. No content is
 // shown, because none is kept.
 #include <stdio.h>
-#include "base/clock.h"
+#include "cli/query.h"
 #include "cli/table.h"
 #include "cli/talk.h"
-
-// "30m", "12h", "7d" ago, or seconds since 1970. -1: neither.
-static int64_t since_seconds(struct slice s) {
-    static const struct {
-        char unit;
-        int64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    uint64_t n;
-    if (slice_u64(s, &n) && n < INT64_MAX / 2)
-        return (int64_t)n;
-    if (s.n < 2 || !slice_u64(slice_first(s, s.n - 1), &n) || n > 1000000)
-        return -1;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (s.p[s.n - 1] == units[i].unit)
-            return clock_wall_s() - (int64_t)n * units[i].seconds;
-    return -1;
-}
-
-static void query_put(struct buf *path, const char *name, const char *value) {
-    static const char hex[] = "0123456789ABCDEF";
-    if (!value)
-        return;
-    buf_printf(path, "&%s=", name);
-    for (const char *p = value; *p; p++) {
-        unsigned char ch = (unsigned char)*p;
-        bool plain =
-            (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || strchr("-._~/:", ch);
-        if (plain)
-            buf_append_char(path, *p);
-        else
-            buf_printf(path, "%%%c%c", hex[ch >> 4], hex[ch & 15]);
-    }
-}
 
 static const char *result_text(struct arena *a, yyjson_val *x) {
     struct slice err = json_get_str(x, "err"), outcome = json_get_str(x, "outcome");
@@ -79,7 +46,7 @@ static int log_run(const struct cli *c) {
     const char *limit = c->value[OPT_LIMIT] ? c->value[OPT_LIMIT] : "20", *since = c->value[OPT_SINCE];
     const char *status = c->value[OPT_STATUS];
     uint64_t n;
-    int64_t from = since ? since_seconds(slice_str(since)) : 0;
+    int64_t from = since ? query_since(slice_str(since)) : 0;
     if (!slice_u64(slice_str(limit), &n) || n < 1 || n > 1000)
         return cli_fail(2, "--limit %s: expected a number from 1 to 1000", limit);
     if (from < 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One HTTP call at a time to the daemon, over net's client on a small loop of its own that turns only while a call runs.
 // The address: --url, $GRIDTIE_URL, the config's first listen address, else the usual port. The key comes from
-// $GRIDTIE_KEY or a file, never from argv, and goes only into the authorization header. Errors are said in words that name
+// $GRIDTIE_KEY or a file (for managing keys and money on this machine, the owner's of the state folder), never from argv, and goes only into the authorization header. Errors are said in words that name
 // the next step; the callers decide about exit statuses.
 #include "cli/talk.h"
 #include <errno.h>
@@ -103,13 +103,41 @@ static bool address_find(struct talk *t, const struct cli *c, const char *config
     return ok;
 }
 
-static bool key_find(struct talk *t, const struct cli *c) {
+// The folder of the config's `state`, else the usual one.
+static void state_dir(const char *config_path, struct buf *out) {
+    struct buf usual = BUF_INIT(8192), problems = BUF_INIT(65536);
+    struct config *c = NULL;
+    fs_config_dir(&usual);
+    buf_append_str(&usual, "/gridtie.yaml");
+    if (config_load(config_path ? config_path : buf_cstr(&usual), &c, &problems) == ERR_OK && c->state_dir)
+        buf_append_str(out, c->state_dir);
+    else
+        fs_data_dir(out);
+    config_unref(c);
+    buf_done(&usual);
+    buf_done(&problems);
+}
+
+// What the daemon keeps for its owner's command line. It goes to this machine only.
+static void owner_key_find(struct talk *t, const char *config_path) {
+    struct buf path = BUF_INIT(8192);
+    state_dir(config_path, &path);
+    buf_append_str(&path, "/owner.key");
+    (void)secret_from_file(&t->key, buf_cstr(&path)); // none: the daemon will say that it wants one
+    buf_done(&path);
+}
+
+static bool key_find(struct talk *t, const struct cli *c, const char *config_path) {
     const char *path = c->value[OPT_KEY_FILE], *env = getenv("GRIDTIE_KEY");
     if (path && !secret_from_file(&t->key, path)) {
         (void)cli_fail(1, "%s can't be read: %s", path, strerror(errno));
         return false;
     }
-    return path || !env || secret_set(&t->key, slice_str(env));
+    if (!path && env && !secret_set(&t->key, slice_str(env)))
+        return false;
+    if (secret_is_empty(&t->key) && c->command->owner && t->permit.zone == ZONE_DEVICE)
+        owner_key_find(t, config_path);
+    return true;
 }
 
 // ---- open and close
@@ -149,7 +177,7 @@ static void on_interrupt(uv_signal_t *h, int signum) {
 bool talk_open(struct talk *t, const struct cli *c, const char *config_path) {
     *t = (struct talk){0};
     arena_init(&t->arena, LIMIT_UP_BODY_BYTES * 4, 0);
-    if (!address_find(t, c, config_path) || !key_find(t, c)) {
+    if (!address_find(t, c, config_path) || !key_find(t, c, config_path)) {
         secret_done(&t->key);
         arena_done(&t->arena);
         return false;

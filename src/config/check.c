@@ -4,6 +4,8 @@
 // A config with problems in its fields comes here as well, so any pointer may still be NULL.
 #include <arpa/inet.h>
 #include <sys/un.h>
+#include "base/limits.h"
+#include "base/tz.h"
 #include "config/parse.h"
 
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -243,6 +245,52 @@ static void engine_check(struct parse *p, const yaml_node_t *root) {
                 problem_at(p, place(p, engine, "models", i, "name"), "a second engine model named '%.64s'", v[i].name);
 }
 
+// ---- budgets
+
+static void zone_check(struct parse *p, const yaml_node_t *n, const char *name) {
+    struct tz *tz = NULL;
+    enum err e = tz_load(slice_str(name), &tz);
+    if (e == ERR_NO_MEMORY)
+        p->no_memory = true;
+    else if (e)
+        problem_at(p, n, "time_zone: there is none named '%.64s'; expected one like Europe/Berlin or UTC%s", name,
+                   e == ERR_NOT_FOUND ? " (from the system's zone files, package tzdata)" : "");
+    tz_free(tz);
+}
+
+static const char *zone_of(const struct parse *p, const struct config_budget *b) {
+    return b->time_zone ? b->time_zone : p->c->budget_zone;
+}
+
+static bool same_period(const struct parse *p, const struct config_budget *a, const struct config_budget *b) {
+    if (a->window != b->window)
+        return false;
+    return a->window == WINDOW_TOTAL || strcmp(zone_of(p, a), zone_of(p, b)) == 0;
+}
+
+static void budgets_check(struct parse *p, const yaml_node_t *list, const struct config_budget *v, size_t count) {
+    if (count > LIMIT_BUDGETS)
+        problem_at(p, list, "has %zu budgets; at most %u are kept", count, LIMIT_BUDGETS);
+    for (size_t i = 0; i < count; i++) {
+        const yaml_node_t *item = node_item(p, list, i);
+        const yaml_node_t *zone = item ? node_member(p, item, "time_zone") : NULL;
+        if (v[i].time_zone && zone)
+            zone_check(p, zone, v[i].time_zone);
+        for (size_t j = 0; j < i; j++)
+            if (item && same_period(p, &v[i], &v[j]))
+                problem_at(p, item, "a second budget for the same time; keep the smaller one");
+    }
+}
+
+static void whole_check(struct parse *p, const yaml_node_t *root) {
+    const yaml_node_t *section = node_member(p, root, "budgets");
+    const yaml_node_t *zone = node_member(p, section, "time_zone"), *whole = node_member(p, section, "whole");
+    if (zone && p->c->budget_zone)
+        zone_check(p, zone, p->c->budget_zone);
+    if (whole)
+        budgets_check(p, whole, p->c->budgets, p->c->n_budgets);
+}
+
 static void key_check(struct parse *p, const yaml_node_t *root, size_t i) {
     const struct config_key *k = &p->c->keys[i];
     const yaml_node_t *n = place(p, root, "keys", i, "name"), *item = place(p, root, "keys", i, NULL);
@@ -251,6 +299,10 @@ static void key_check(struct parse *p, const yaml_node_t *root, size_t i) {
         problem_at(p, item, "key '%.64s': needs secret or secret_file", name);
     else if (secret_is_empty(&k->secret) && p->n_problems == 0)
         problem_at(p, item, "key '%.64s': has no secret", name);
+    if (k->name && strlen(k->name) > LIMIT_KEY_NAME_BYTES)
+        problem_at(p, n, "key '%.64s…': its name is longer than %u bytes", name, LIMIT_KEY_NAME_BYTES);
+    if (k->n_budgets > 0)
+        budgets_check(p, place(p, root, "keys", i, "budgets"), k->budgets, k->n_budgets);
     for (size_t j = 0; j < i; j++) {
         const struct config_key *other = &p->c->keys[j];
         if (k->name && other->name && strcmp(other->name, k->name) == 0)
@@ -271,6 +323,7 @@ void config_check(struct parse *p, const yaml_node_t *root) {
         route_check(p, root, i);
     prices_check(p, root);
     engine_check(p, root);
+    whole_check(p, root);
     for (size_t i = 0; i < p->c->n_keys; i++)
         key_check(p, root, i);
 }

@@ -46,6 +46,7 @@ struct config_route {
     const char *policy; // "ordered"
     bool has_label;
     enum label label;
+    int64_t max_tokens; // of an answer, where the client gives none and a budget applies; 0: budgets.max_tokens
 };
 
 struct config_price { // pico-USD per token, -1 unknown
@@ -58,7 +59,9 @@ enum config_window { WINDOW_TOTAL, WINDOW_DAY, WINDOW_MONTH };
 struct config_budget {
     int64_t amount_picousd;
     enum config_window window;
+    const char *time_zone; // of the day or month; NULL: the config's budget_zone
 };
+enum config_unpriced { UNPRICED_REFUSE, UNPRICED_ALLOW };
 
 struct config_key {
     const char *name;
@@ -118,7 +121,11 @@ struct config {
     size_t n_prices;
     struct config_key *keys;
     size_t n_keys;
-    int64_t budget_wait_ms;
+    int64_t budget_wait_ms, budget_max_tokens;
+    const char *budget_zone;
+    enum config_unpriced unpriced;
+    struct config_budget *budgets; // of the whole daemon
+    size_t n_budgets;
     enum condition matrix[LABEL_COUNT][ZONE_COUNT];
     enum label default_label;
     int64_t retention_s;

@@ -13,6 +13,7 @@ static const char *const zones[] = {"device", "edge", "sealed", "cloud", NULL};
 static const char *const labels[] = {"public", "internal", "personal", "secret", NULL};
 static const char *const loopbacks[] = {"keyed", "owner", NULL};
 static const char *const windows[] = {"total", "day", "month", NULL};
+static const char *const unpriced[] = {"refuse", "allow", NULL};
 
 #define T(name) (AT(config_model, name))
 static const struct field model_fields[] = {
@@ -136,6 +137,12 @@ static const struct field route_fields[] = {
      .has_offset = T(has_label),
      .names = labels,
      .text = "the least label of requests on this route"},
+    {.key = "max_tokens",
+     .type = FIELD_INT,
+     .offset = T(max_tokens),
+     .initial = "0",
+     .max = TOKENS_MAX,
+     .text = "bound of an answer where the client gives none and a budget applies; 0: budgets.max_tokens"},
     {0}};
 static const struct schema schema_route = {"route", sizeof(struct config_route), route_fields, "targets"};
 
@@ -172,6 +179,11 @@ static const struct field budget_fields[] = {
      .names = windows,
      .initial = "total",
      .text = "what it counts over"},
+    {.key = "time_zone",
+     .type = FIELD_STRING,
+     .offset = T(time_zone),
+     .shown = "budgets.time_zone",
+     .text = "whose days and months those are, as Europe/Berlin"},
     {0}};
 static const struct schema schema_budget = {"budget", sizeof(struct config_budget), budget_fields, NULL};
 
@@ -201,7 +213,7 @@ static const struct field key_fields[] = {
      .offset = T(budgets),
      .count_offset = T(n_budgets),
      .sub = &schema_budget,
-     .text = "read and checked; not enforced yet"},
+     .text = "what it may spend; all of them hold (docs/budgets.md)"},
     {0}};
 static const struct schema schema_key = {"key", sizeof(struct config_key), key_fields, NULL};
 
@@ -378,13 +390,38 @@ static const struct field catalogue_fields[] = {{.key = "models",
                                                 {0}};
 static const struct schema schema_catalogue = {"catalogue", sizeof(struct config), catalogue_fields, NULL};
 
-static const struct field budgets_fields[] = {{.key = "wait",
-                                               .type = FIELD_DURATION,
-                                               .offset = T(budget_wait_ms),
-                                               .initial = "10s",
-                                               .max = TIME_MAX,
-                                               .text = "read and checked; not used yet"},
-                                              {0}};
+static const struct field budgets_fields[] = {
+    {.key = "wait",
+     .type = FIELD_DURATION,
+     .offset = T(budget_wait_ms),
+     .initial = "10s",
+     .max = TIME_MAX,
+     .text = "how long a request waits for money that open requests hold, before it is refused"},
+    {.key = "time_zone",
+     .type = FIELD_STRING,
+     .offset = T(budget_zone),
+     .initial = "UTC",
+     .text = "of budgets that give none"},
+    {.key = "max_tokens",
+     .type = FIELD_INT,
+     .offset = T(budget_max_tokens),
+     .initial = "4096",
+     .min = 1,
+     .max = TOKENS_MAX,
+     .text = "bound of an answer where neither client nor route gives one and a budget applies"},
+    {.key = "unpriced",
+     .type = FIELD_ENUM,
+     .offset = T(unpriced),
+     .names = unpriced,
+     .initial = "refuse",
+     .text = "a model whose price is not known, for a request that a budget applies to"},
+    {.key = "whole",
+     .type = FIELD_LIST,
+     .offset = T(budgets),
+     .count_offset = T(n_budgets),
+     .sub = &schema_budget,
+     .text = "what all requests together may spend"},
+    {0}};
 static const struct schema schema_budgets = {"budgets", sizeof(struct config), budgets_fields, NULL};
 
 static const struct field privacy_fields[] = {{.key = "public",

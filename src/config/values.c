@@ -1,39 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scalars with units, exactly: decimals are read digit by digit into integers, never through a float.
+// Scalars with units, exactly: decimals become integers, never floats.
 #include "config/values.h"
+#include "base/usd.h"
 
 struct unit {
     const char *name;
     int64_t factor;
 };
-
-// Digits with at most `decimals` behind the point, scaled by 10^decimals; *s is left at what follows.
-static bool decimal_read(struct slice *s, int decimals, int64_t *ret) {
-    int64_t v = 0;
-    int behind = -1;
-    size_t i = 0;
-    for (; i < s->n; i++) {
-        char c = s->p[i];
-        if (c == '.' && behind < 0) {
-            behind = 0;
-            continue;
-        }
-        if (c < '0' || c > '9')
-            break;
-        if (behind >= 0 && ++behind > decimals)
-            return false;
-        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, c - '0', &v))
-            return false;
-    }
-    if (i == 0 || (i == 1 && behind == 0))
-        return false;
-    for (int k = behind < 0 ? 0 : behind; k < decimals; k++)
-        if (__builtin_mul_overflow(v, 10, &v))
-            return false;
-    *s = slice_from(*s, i);
-    *ret = v;
-    return true;
-}
 
 static bool unit_read(struct slice s, const struct unit *units, int64_t scale, int64_t v, int64_t *ret) {
     s = slice_trim(s);

@@ -7,6 +7,7 @@
 #include "base/secret.h"
 #include "config/config.h"
 #include "dialect/dialect.h"
+#include "ir/habit.h"
 #include "net/client.h"
 #include "net/loop.h"
 
@@ -121,6 +122,7 @@ struct target_live {
     _Atomic int engine_pid, engine_restarts;                               // 0: not running
     _Atomic int64_t engine_since_s, engine_expires_s, engine_memory_bytes; // 0: not loaded
     struct target_stats stats;
+    struct habit habit; // of its answers
 };
 enum engine_state { ENGINE_OFF, ENGINE_STARTING, ENGINE_READY, ENGINE_FAILED };
 

@@ -3,6 +3,7 @@
 #define IR_USAGE_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/usd.h"
 
 // Token counts of one attempt; -1 is "not reported". One meaning for all dialects:
 //   input_tokens includes cache_read and cache_write; output_tokens includes reasoning (each token counted once).
@@ -33,7 +34,6 @@ struct price {
 };
 #define PRICE_UNKNOWN ((struct price){-1, -1, -1, -1})
 #define PRICE_FREE ((struct price){0, 0, 0, 0})
-#define PICOUSD_PER_USD INT64_C(1000000000000)
 
 static inline bool price_known(const struct price *p) {
     return p->input >= 0 && p->output >= 0;

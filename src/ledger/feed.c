@@ -16,6 +16,7 @@
 #define ROUND_BYTES (8u << 20) // of one transaction: a query waits for no more than this
 #define BUCKETS 4096u
 #define US_PER_DAY INT64_C(86400000000)
+#define US_PER_S 1000000
 // Beyond any bill; keeps the sums of a hostile price far from overflow.
 #define MONEY_MOST (INT64_MAX / 4096)
 #define TOKENS_MOST (INT64_C(1) << 40)
@@ -23,6 +24,7 @@
 struct waiting { // an intent of this chunk
     struct slice exchange, line;
     uint32_t next; // index + 1
+    bool raised;   // of an attempt that was there before
     bool gone;
 };
 
@@ -65,7 +67,7 @@ static uint32_t bucket_of(struct slice s) {
     return (h ^ h >> 16) % BUCKETS;
 }
 
-static enum err waiting_add(struct feed *f, struct slice exchange, struct slice line) {
+static enum err waiting_add(struct feed *f, struct slice exchange, struct slice line, bool raised) {
     if (f->n_waiting == f->cap_waiting) {
         uint32_t cap = f->cap_waiting ? f->cap_waiting * 2 : 256;
         struct waiting *v = mem_realloc(f->waiting, cap * sizeof *v);
@@ -75,11 +77,12 @@ static enum err waiting_add(struct feed *f, struct slice exchange, struct slice 
         f->cap_waiting = cap;
     }
     uint32_t *b = &f->bucket[bucket_of(exchange)];
-    f->waiting[f->n_waiting] = (struct waiting){exchange, line, *b, false};
+    f->waiting[f->n_waiting] = (struct waiting){exchange, line, *b, raised, false};
     *b = ++f->n_waiting;
     return ERR_OK;
 }
 
+// How many attempts of the exchange began in this chunk.
 static size_t waiting_drop(struct feed *f, struct slice exchange) {
     size_t n = 0;
     for (uint32_t at = f->bucket[bucket_of(exchange)]; at; at = f->waiting[at - 1].next) {
@@ -87,7 +90,7 @@ static size_t waiting_drop(struct feed *f, struct slice exchange) {
         if (w->gone || !slice_eq(w->exchange, exchange))
             continue;
         w->gone = true;
-        n++;
+        n += !w->raised;
     }
     return n;
 }
@@ -151,6 +154,7 @@ static struct store_sum sum_of_attempt(yyjson_val *at) {
     if (!yyjson_is_true(yyjson_obj_get(at, "sent")))
         return sum;
     int64_t cost = capped(json_get_int(at, "cost", -1), MONEY_MOST);
+    sum.overrun_picousd = capped(json_get_int(at, "overrun", 0), MONEY_MOST);
     sum.attempts = 1;
     sum.settled_picousd = cost > 0 ? cost : 0;
     sum.unpriced = cost < 0;
@@ -165,17 +169,20 @@ static struct store_sum sum_of_attempt(yyjson_val *at) {
 
 static enum err sums_add(struct feed *f, yyjson_val *root, yyjson_val *chosen) {
     yyjson_val *attempts = yyjson_obj_get(root, "attempts"), *at;
-    int64_t day = json_get_int(root, "wall_us", 0) / US_PER_DAY;
-    struct slice key = json_get_str(root, "key");
+    struct store_account who = {.key = json_get_str(root, "key"), .run = json_get_str(root, "run")};
+    int64_t began_s = json_get_int(root, "wall_us", 0) / US_PER_S, cap = json_get_int(root, "cap", -1);
     size_t i, n;
-    enum err e = ERR_OK;
-    if (!chosen)
-        return store_add(f->store, day, key, SLICE_NONE, &(struct store_sum){.exchanges = 1});
+    enum err e = cap >= 0 && who.run.n ? store_run_put(f->store, who.key, who.run, cap, false) : ERR_OK;
+    who.slot = began_s / STORE_SLOT_S;
+    if (!chosen && !e)
+        return store_add(f->store, &who, &(struct store_sum){.exchanges = 1});
     yyjson_arr_foreach(attempts, i, n, at) {
         struct store_sum sum = sum_of_attempt(at);
         sum.exchanges = at == chosen;
+        who.target = json_get_str(at, "target");
+        who.slot = json_get_int(at, "at", began_s) / STORE_SLOT_S;
         if (!e)
-            e = store_add(f->store, day, key, json_get_str(at, "target"), &sum);
+            e = store_add(f->store, &who, &sum);
     }
     return e;
 }
@@ -226,18 +233,20 @@ static enum err settle_take(struct feed *f, struct slice line) {
 }
 
 // An intent is looked into only if it outlives its chunk; here its id is enough.
-static enum err intent_take(struct feed *f, struct slice line) {
+static enum err intent_take(struct feed *f, struct slice line, bool raised) {
     struct slice id = slice_from(line, sizeof LINE_INTENT_PREFIX - 1);
     size_t end = slice_find(id, '"');
     id = slice_first(id, end == SIZE_MAX ? 0 : end);
     if (id.n == 0 || slice_find(id, '\\') != SIZE_MAX || !slice_ends(line, "}"))
         return garbage_note(f, "garbage_lines");
-    return waiting_add(f, id, line);
+    return waiting_add(f, id, line, raised);
 }
 
 static enum err line_take(struct feed *f, struct slice line) {
     if (slice_starts(line, LINE_INTENT_PREFIX))
-        return intent_take(f, line);
+        return intent_take(f, line, false);
+    if (slice_starts(line, LINE_RAISED_PREFIX))
+        return intent_take(f, line, true);
     if (slice_starts(line, LINE_SETTLED_PREFIX))
         return settle_take(f, line);
     return line.n > 0 ? garbage_note(f, "garbage_lines") : ERR_OK;
@@ -336,6 +345,8 @@ static bool gather_line(void *ctx, struct slice borrowed) {
     if (g->s.n_attempts == 0) {
         g->s.wall_us = wall_us;
         g->s.key = json_get_str(root, "key");
+        g->s.run = json_get_str(root, "run");
+        g->s.cap_picousd = json_get_int(root, "cap", -1);
         g->s.model = json_get_str(root, "model");
     }
     bool unknown = g->outcome[0] == 'u';
@@ -355,6 +366,7 @@ static bool gather_line(void *ctx, struct slice borrowed) {
         .usage = USAGE_NONE,
         .reserved_picousd = reserved,
         .cost_picousd = unknown ? reserved : -1,
+        .money_s = json_get_int(root, "at", -1),
         .sent = true};
     return true;
 }

@@ -29,6 +29,7 @@
 #define EXPIRE_EVERY_MS 1000
 #define PATH_BYTES 8192 // on the stack: a path without memory would be another path
 #define EXPIRE_ROWS 500
+#define JOIN_AFTER_S (62 * 86400) // a month in any zone, and no run goes on for so long
 
 struct reader { // of one journal
     struct journal *j;
@@ -46,6 +47,8 @@ struct ledger {
     int lock_fd, wake_fd;
     struct store *store;
     struct feed *feed;
+    struct accounts *accounts;
+    struct keyring *keyring;
     struct reader readers[LIMIT_LOOPS];
     pthread_mutex_t mutex;
     pthread_t thread;
@@ -196,6 +199,7 @@ static void expire(struct ledger *l) {
     if (l->o.retention_s <= 0 || clock_mono_ms() - l->expired_ms < EXPIRE_EVERY_MS)
         return;
     enum err e = store_expire(l->store, clock_wall_us() - l->o.retention_s * 1000000, EXPIRE_ROWS, &deleted);
+    (void)!store_join_old(l->store, clock_wall_s() - JOIN_AFTER_S);
     // With more to delete the next turn goes on; in between, loops' lines and queries have theirs.
     if (e || deleted < EXPIRE_ROWS)
         l->expired_ms = clock_mono_ms();
@@ -212,6 +216,7 @@ static void turn(struct ledger *l) {
     do { // not for ever: queries want the mutex too
         (void)!round_run(l, &more);
     } while (more && atomic_load(&l->stop));
+    budgets_unseal(l, false);
     expire(l);
     (void)pthread_mutex_unlock(&l->mutex);
 }
@@ -255,6 +260,14 @@ uint64_t ledger_lost_lines(const struct ledger *l) {
     for (unsigned i = 0; i < l->o.loops; i++)
         n += journal_lost(l->readers[i].j);
     return n;
+}
+
+struct accounts *ledger_accounts(struct ledger *l) {
+    return l->accounts;
+}
+
+struct keyring *ledger_keyring(struct ledger *l) {
+    return l->keyring;
 }
 
 struct journal *ledger_journal(struct ledger *l, unsigned index) {
@@ -435,6 +448,12 @@ static enum err open_steps(struct ledger *l, struct buf *problem) {
     if (!e)
         e = recover(l, problem);
     if (!e)
+        e = accounts_new(&l->accounts);
+    if (!e)
+        e = keyring_open(l->store, l->dir, &l->keyring, problem);
+    if (!e)
+        e = budgets_recover(l);
+    if (!e)
         e = journals_open(l, problem);
     return e ? e : thread_start(l, problem);
 }
@@ -507,6 +526,8 @@ void ledger_close(struct ledger *l) {
     for (unsigned i = 0; i < l->o.loops; i++)
         reader_close(l, i);
     feed_free(l->feed);
+    keyring_close(l->keyring);
+    accounts_free(l->accounts);
     store_close(l->store);
     if (l->wake_fd >= 0)
         (void)close(l->wake_fd);

@@ -37,7 +37,11 @@ struct attempt_intent {
     struct slice model;
     enum zone zone;
     struct slice key;         // name of the client's key, or empty
+    struct slice run;         // id, or empty
+    int64_t cap_picousd;      // the run's, -1 none
+    int64_t money_s;          // accounts_now_s when the money was taken: the period that pays
     int64_t reserved_picousd; // -1 unknown price
+    bool raised;              // the attempt is known already and holds more now; it may go on once this is written
 };
 // Puts its line into the batch of the loop's turn. Nothing of the attempt may be sent before journal_flush returned ERR_OK.
 // ERR_DISK: no line can be made.
@@ -60,6 +64,9 @@ struct attempt_record {
     struct usage usage;
     int64_t reserved_picousd; // -1 unknown price
     int64_t cost_picousd;     // -1 unknown
+    int64_t overrun_picousd;  // of the cost, above what was reserved
+    int64_t money_s;          // as in its intent
+    bool suspect;             // the upstream's usage could not be true; it was clamped or not believed
     bool sent;                // an intent line was written
 };
 
@@ -76,6 +83,8 @@ struct settlement {
     struct slice model;       // as asked
     struct slice route;       // name of the route, empty if none
     struct slice key;
+    struct slice run;
+    int64_t cap_picousd; // the run's, -1 none
     enum label label;
     struct slice label_source; // "default", "header", "key", "route"
     struct slice reach;        // printed

@@ -5,6 +5,7 @@
 // an account must never be lost because a reason was long.
 #include "ledger/line.h"
 #include "base/json.h"
+#include "base/limits.h"
 
 // How much text may stand in a line.
 struct diet {
@@ -22,6 +23,11 @@ static void put_int(struct json_writer *w, const char *name, int64_t v) {
         json_kv_int(w, name, v);
 }
 
+static void put_at(struct json_writer *w, int64_t money_s) {
+    if (money_s > 0)
+        json_kv_int(w, "at", money_s);
+}
+
 static void put_true(struct json_writer *w, const char *name, bool v) {
     if (v)
         json_kv_bool(w, name, true);
@@ -30,7 +36,7 @@ static void put_true(struct json_writer *w, const char *name, bool v) {
 bool line_write_intent(struct buf *out, const struct attempt_intent *i) {
     struct json_writer w = JSON_WRITER(out);
     json_obj(&w);
-    json_kv_cstr(&w, "k", "i");
+    json_kv_cstr(&w, "k", i->raised ? "t" : "i");
     json_kv_str(&w, "id", i->exchange);
     json_kv_int(&w, "attempt", i->attempt);
     json_kv_int(&w, "wall_us", i->wall_us);
@@ -39,6 +45,9 @@ bool line_write_intent(struct buf *out, const struct attempt_intent *i) {
     put_str(&w, "model", i->model, 512);
     json_kv_cstr(&w, "zone", zone_name(i->zone));
     put_str(&w, "key", i->key, 256);
+    put_str(&w, "run", i->run, LIMIT_RUN_ID_BYTES);
+    put_int(&w, "cap", i->cap_picousd);
+    put_at(&w, i->money_s);
     put_int(&w, "reserved", i->reserved_picousd);
     json_obj_end(&w);
     return !out->failed;
@@ -87,6 +96,10 @@ static void write_attempt(struct json_writer *w, const struct attempt_record *a,
     write_usage(w, &a->usage);
     put_int(w, "reserved", a->reserved_picousd);
     put_int(w, "cost", a->cost_picousd);
+    if (a->overrun_picousd > 0)
+        json_kv_int(w, "overrun", a->overrun_picousd);
+    put_at(w, a->money_s);
+    put_true(w, "suspect", a->suspect);
     put_true(w, "sent", a->sent);
     json_obj_end(w);
 }
@@ -122,6 +135,8 @@ static void write_names(struct json_writer *w, const struct settlement *s, const
     put_str(w, "model", s->model, d->name_bytes);
     put_str(w, "route", s->route, d->name_bytes);
     put_str(w, "key", s->key, d->name_bytes);
+    put_str(w, "run", s->run, LIMIT_RUN_ID_BYTES);
+    put_int(w, "cap", s->cap_picousd);
     json_kv_cstr(w, "label", label_name(s->label));
     put_str(w, "label_source", s->label_source, 64);
     put_str(w, "reach", s->reach, 256);

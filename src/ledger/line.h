@@ -3,11 +3,13 @@
 #define LEDGER_LINE_H
 // The lines of a journal: JSON objects that start with their kind. A settlement's line is also the record that the store
 // keeps, so `why` shows exactly what the loop wrote. Fields that are -1 or empty are left out; unknown ones are ignored.
-//   {"k":"i","id":…,"attempt":…,"wall_us":…,"target":…,"endpoint":…,"model":…,"zone":…,"key":…,"reserved":…}
+//   {"k":"i","id":…,"attempt":…,"wall_us":…,"target":…,"endpoint":…,"model":…,"zone":…,"key":…,"run":…,"cap":…,"at":…,"reserved":…}
+//   {"k":"t", … as "i"}: the same attempt holds more
 //   {"k":"s","id":…, … ,"attempts":[{…}],"drops":[[action,path,reason]…]}
 #include "ledger/ledger.h"
 
 #define LINE_INTENT_PREFIX "{\"k\":\"i\",\"id\":\""
+#define LINE_RAISED_PREFIX "{\"k\":\"t\",\"id\":\""
 #define LINE_SETTLED_PREFIX "{\"k\":\"s\",\"id\":\""
 
 // Without the newline. False: it does not fit in out->max, or memory is out.

@@ -23,18 +23,14 @@ static void put_ms(struct json_writer *w, const char *name, int64_t us) {
 }
 
 static void put_usd(struct json_writer *w, const char *name, int64_t picousd) {
-    char text[48];
+    struct buf text = BUF_INIT(64);
     if (picousd < 0) {
         json_kv_null(w, name);
         return;
     }
-    int n =
-        snprintf(text, sizeof text, "%" PRId64 ".%012" PRId64, picousd / PICOUSD_PER_USD, picousd % PICOUSD_PER_USD);
-    while (text[n - 1] == '0' && text[n - 2] != '.')
-        n--;
-    if (text[n - 1] == '0')
-        n -= 2;
-    json_kv_str(w, name, slice_of(text, (size_t)n));
+    usd_append(&text, picousd);
+    json_kv_str(w, name, buf_slice(&text));
+    buf_done(&text);
 }
 
 static void put_count(struct json_writer *w, const char *name, int64_t v) {
@@ -145,6 +141,8 @@ static void write_attempt(struct json_writer *w, yyjson_val *at, size_t index) {
     put_usd(w, "reserved_usd", json_get_int(at, "reserved", -1));
     put_count(w, "cost_picousd", json_get_int(at, "cost", -1));
     put_usd(w, "cost_usd", json_get_int(at, "cost", -1));
+    put_usd(w, "overrun_usd", json_get_int(at, "overrun", 0));
+    copy_bool(w, at, "suspect");
     json_obj_end(w);
 }
 
@@ -190,6 +188,7 @@ static void write_head(struct json_writer *w, yyjson_val *root) {
     copy_str(w, root, "model");
     copy_str(w, root, "route");
     copy_str(w, root, "key");
+    copy_str(w, root, "run");
     copy_str(w, root, "label");
     copy_bool(w, root, "stream");
     copy_str(w, root, "finish");
@@ -310,6 +309,7 @@ static void write_totals(struct json_writer *w, const struct store_totals *t) {
     json_kv_int(w, "unknown", t->sum.unknown);
     json_kv_int(w, "unknown_picousd", t->sum.unknown_picousd);
     json_kv_int(w, "unpriced", t->sum.unpriced);
+    json_kv_int(w, "overrun_picousd", t->sum.overrun_picousd);
 }
 
 enum err ledger_totals(struct ledger *l, struct buf *json) {

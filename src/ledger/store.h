@@ -16,7 +16,7 @@ void store_rollback(struct store *s);
 // What is committed survives a power cut after this.
 MUST_CHECK enum err store_checkpoint(struct store *s);
 
-// An attempt that is under way. Nothing happens when it is known, or its exchange is settled.
+// An attempt that is under way. Nothing happens when its exchange is settled, or when it is known to hold as much.
 MUST_CHECK enum err store_put_open(struct store *s, struct slice exchange, int64_t attempt, int64_t wall_us,
                                    int64_t reserved_picousd, struct slice line);
 struct store_exchange {
@@ -28,12 +28,18 @@ struct store_exchange {
 // *ret_new false: it was there already, and nothing happened.
 MUST_CHECK enum err store_put_exchange(struct store *s, const struct store_exchange *x, bool *ret_new);
 MUST_CHECK enum err store_delete_open(struct store *s, struct slice exchange);
-// Adds to the sums of one day, key and target (gathered in memory until the commit).
-struct store_sum {
-    int64_t exchanges, attempts, input_tokens, output_tokens, settled_picousd, unknown, unknown_picousd, unpriced;
+// Sums are kept per quarter of an hour (all time zones of today are whole quarters apart), key, run and target; gathered
+// in memory until the commit.
+#define STORE_SLOT_S 900
+struct store_account {
+    int64_t slot; // money_s / STORE_SLOT_S
+    struct slice key, run, target;
 };
-MUST_CHECK enum err store_add(struct store *s, int64_t day, struct slice key, struct slice target,
-                              const struct store_sum *add);
+struct store_sum {
+    int64_t exchanges, attempts, input_tokens, output_tokens, settled_picousd, unknown, unknown_picousd, unpriced,
+        overrun_picousd;
+};
+MUST_CHECK enum err store_add(struct store *s, const struct store_account *who, const struct store_sum *add);
 
 // How far a segment was read; 0 when it is new.
 MUST_CHECK enum err store_offset(struct store *s, const char *segment, int64_t *ret);
@@ -58,5 +64,43 @@ struct store_totals {
 MUST_CHECK enum err store_totals(struct store *s, struct store_totals *ret);
 // Deletes up to `most` exchanges that ended before; sums stay.
 MUST_CHECK enum err store_expire(struct store *s, int64_t before_us, int64_t most, int64_t *ret_deleted);
+
+// --- money (store_money.c)
+// Settled in [from_s, to_s), of one key or (p NULL) of all; open reservations of it are added to *ret_open.
+MUST_CHECK enum err store_spent(struct store *s, struct slice key, int64_t from_s, int64_t to_s, int64_t *ret_settled,
+                                int64_t *ret_open);
+// The latest slot that anything was booked in, as UTC seconds; 0 when there is none.
+MUST_CHECK enum err store_mark(struct store *s, int64_t *ret_s);
+enum store_by { STORE_BY_KEY, STORE_BY_MODEL, STORE_BY_ENDPOINT, STORE_BY_RUN, STORE_BY_DAY, STORE_BY_COUNT };
+struct store_spend {
+    struct slice name, key; // key: of a run
+    struct store_sum sum;
+    int64_t first_s, last_s; // slots
+};
+// Most expensive first, days and runs latest first. Of one key, or (p NULL) of all.
+MUST_CHECK enum err store_each_spend(struct store *s, enum store_by by, int64_t since_s, struct slice key,
+                                     bool (*row)(void *ctx, const struct store_spend *r), void *ctx);
+// A run's cap (-1: as it is; a lower one stays) and whether it was stopped (never undone).
+MUST_CHECK enum err store_run_put(struct store *s, struct slice key, struct slice run, int64_t cap_picousd,
+                                  bool stopped);
+struct store_run {
+    struct slice key, run;
+    int64_t cap_picousd; // -1 none
+    bool stopped;
+};
+MUST_CHECK enum err store_each_run(struct store *s, bool (*row)(void *ctx, const struct store_run *r), void *ctx);
+// Joins the sums of one day that ended before into one per key and target, without their runs.
+MUST_CHECK enum err store_join_old(struct store *s, int64_t before_s);
+
+struct store_key {
+    struct slice name, prefix, budgets; // budgets: as given
+    struct slice hash;                  // 32 bytes
+    int64_t created_us, revoked_us;     // 0: not revoked
+};
+// ERR_LIMIT: the name is taken.
+MUST_CHECK enum err store_key_put(struct store *s, const struct store_key *k);
+// ERR_NOT_FOUND: none of that name, or revoked before.
+MUST_CHECK enum err store_key_revoke(struct store *s, struct slice name, int64_t wall_us);
+MUST_CHECK enum err store_each_key(struct store *s, bool (*row)(void *ctx, const struct store_key *k), void *ctx);
 
 #endif

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store in SQLite: write-ahead log, synchronous NORMAL (a power cut may take the last batches back, and with them how
 // far the journals were read, so they are read again), prepared statements that live as long as the store. An exchange is
-// one row with its record as JSON; attempts have rows only while they are open; money is summed per day, key and target
-// in a table that retention never touches. The schema has a version; each migration runs once, in a transaction. Only the
+// one row with its record as JSON; attempts have rows only while they are open; money is summed per quarter of an hour, key,
+// run and target in a table that retention never touches. The schema has a version; each migration runs once, in a transaction. Only the
 // holder of the ledger's mutex may be here; loops never are.
-#include "ledger/store.h"
-#include <sqlite3.h>
+#include "ledger/store_own.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -23,6 +22,19 @@ static const char *const migrations[] = {
     " unpriced INTEGER NOT NULL, PRIMARY KEY(day, key, target)) WITHOUT ROWID;"
     "CREATE TABLE segments(name TEXT PRIMARY KEY, fed_bytes INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
+
+    "CREATE TABLE spend(slot INTEGER NOT NULL, key TEXT NOT NULL, run TEXT NOT NULL, target TEXT NOT NULL,"
+    " exchanges INTEGER NOT NULL, attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL,"
+    " output_tokens INTEGER NOT NULL, settled_picousd INTEGER NOT NULL, unknown INTEGER NOT NULL,"
+    " unknown_picousd INTEGER NOT NULL, unpriced INTEGER NOT NULL, overrun_picousd INTEGER NOT NULL,"
+    " PRIMARY KEY(slot, key, run, target)) WITHOUT ROWID;"
+    "INSERT INTO spend SELECT day * 96, key, '', target, exchanges, attempts, input_tokens, output_tokens,"
+    " settled_picousd, unknown, unknown_picousd, unpriced, 0 FROM sums;"
+    "DROP TABLE sums;"
+    "CREATE TABLE runs(key TEXT NOT NULL, run TEXT NOT NULL, cap_picousd INTEGER NOT NULL, stopped INTEGER NOT NULL,"
+    " PRIMARY KEY(key, run)) WITHOUT ROWID;"
+    "CREATE TABLE keys(name TEXT PRIMARY KEY, prefix TEXT NOT NULL UNIQUE, hash BLOB NOT NULL, budgets TEXT NOT NULL,"
+    " created_us INTEGER NOT NULL, revoked_us INTEGER NOT NULL) WITHOUT ROWID;",
 };
 #define N_MIGRATIONS ((int64_t)(sizeof migrations / sizeof migrations[0]))
 
@@ -53,15 +65,17 @@ static const char *const texts[SQL_N] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_PUT_OPEN] = "INSERT OR IGNORE INTO open_attempts SELECT ?1, ?2, ?3, ?4, ?5"
-                     " WHERE NOT EXISTS (SELECT 1 FROM exchanges WHERE id = ?1)",
+    [SQL_PUT_OPEN] = "INSERT INTO open_attempts SELECT ?1, ?2, ?3, ?4, ?5"
+                     " WHERE NOT EXISTS (SELECT 1 FROM exchanges WHERE id = ?1)"
+                     " ON CONFLICT DO UPDATE SET reserved_picousd = ?4, line = ?5 WHERE reserved_picousd < ?4",
     [SQL_PUT_EXCHANGE] = "INSERT OR IGNORE INTO exchanges(id, ended_us, child, failed, model, target, key, record)"
                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [SQL_DELETE_OPEN] = "DELETE FROM open_attempts WHERE exchange = ?1",
-    [SQL_ADD] = "INSERT INTO sums VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET"
-                " exchanges = exchanges + ?4, attempts = attempts + ?5, input_tokens = input_tokens + ?6,"
-                " output_tokens = output_tokens + ?7, settled_picousd = settled_picousd + ?8, unknown = unknown + ?9,"
-                " unknown_picousd = unknown_picousd + ?10, unpriced = unpriced + ?11",
+    [SQL_ADD] = "INSERT INTO spend VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO"
+                " UPDATE SET exchanges = exchanges + ?5, attempts = attempts + ?6, input_tokens = input_tokens + ?7,"
+                " output_tokens = output_tokens + ?8, settled_picousd = settled_picousd + ?9, unknown = unknown + ?10,"
+                " unknown_picousd = unknown_picousd + ?11, unpriced = unpriced + ?12,"
+                " overrun_picousd = overrun_picousd + ?13",
     [SQL_OFFSET] = "SELECT fed_bytes FROM segments WHERE name = ?1",
     [SQL_SET_OFFSET] = "INSERT INTO segments VALUES(?1, ?2) ON CONFLICT DO UPDATE SET fed_bytes = ?2",
     [SQL_FORGET] = "DELETE FROM segments WHERE name = ?1",
@@ -75,47 +89,31 @@ static const char *const texts[SQL_N] = {
                      " AND (?3 = '' OR target = ?3) AND (?4 = '' OR key = ?4) AND (?5 < 0 OR failed = ?5)"
                      " ORDER BY ended_us DESC, n DESC LIMIT ?6",
     [SQL_TOTALS] = "SELECT sum(exchanges), sum(attempts), sum(input_tokens), sum(output_tokens), sum(settled_picousd),"
-                   " sum(unknown), sum(unknown_picousd), sum(unpriced) FROM sums",
+                   " sum(unknown), sum(unknown_picousd), sum(unpriced), sum(overrun_picousd) FROM spend",
     [SQL_TOTALS_OPEN] = "SELECT count(*), sum(max(reserved_picousd, 0)) FROM open_attempts",
     [SQL_EXPIRE] = "DELETE FROM exchanges WHERE n IN"
                    " (SELECT n FROM exchanges WHERE ended_us < ?1 ORDER BY ended_us LIMIT ?2)",
 };
 
-// Sums of the running transaction; a busy day has few keys and targets.
+// Sums of the running transaction; a busy quarter of an hour has few keys, runs and targets.
 #define TALLIES 64
-#define TALLY_NAME_BYTES 600
+#define TALLY_NAMES_BYTES 1400 // key, run and target, one behind the other
 struct tally {
-    int64_t day;
-    size_t key_n, target_n;
-    char key[TALLY_NAME_BYTES], target[TALLY_NAME_BYTES];
+    int64_t slot;
+    size_t key_n, run_n, target_n;
+    char names[TALLY_NAMES_BYTES];
     struct store_sum sum;
 };
-
-struct store {
-    sqlite3 *db;
-    sqlite3_stmt *sql[SQL_N];
-    size_t n_tallies;
-    struct tally tallies[TALLIES];
+struct store_tallies {
+    size_t n;
+    struct tally v[TALLIES];
 };
-
-static enum err err_of(int rc) {
-    return rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW ? ERR_OK : ERR_DISK;
-}
-
-static void bind_slice(sqlite3_stmt *q, int at, struct slice v) {
-    (void)sqlite3_bind_text(q, at, v.p ? v.p : "", (int)v.n, SQLITE_STATIC);
-}
-
-static struct slice column_slice(sqlite3_stmt *q, int at) {
-    const char *p = (const char *)sqlite3_column_text(q, at);
-    return slice_of(p, p ? (size_t)sqlite3_column_bytes(q, at) : 0);
-}
 
 // Runs a statement that gives no rows, and makes it ready for its next use.
 static enum err run(struct store *s, enum sql what) {
     int rc = sqlite3_step(s->sql[what]);
     (void)sqlite3_reset(s->sql[what]);
-    return err_of(rc);
+    return store_err_of(rc);
 }
 
 // ---- opening
@@ -131,7 +129,7 @@ static enum err one_value(sqlite3 *db, const char *text, struct buf *ret) {
     if (rc == SQLITE_OK)
         rc = sqlite3_step(q);
     if (rc == SQLITE_ROW)
-        buf_append(ret, column_slice(q, 0));
+        buf_append(ret, store_column(q, 0));
     (void)sqlite3_finalize(q);
     return rc == SQLITE_ROW ? ERR_OK : ERR_DISK;
 }
@@ -184,7 +182,7 @@ static enum err migrate_one(struct store *s, int64_t version) {
     int rc = sqlite3_exec(s->db, buf_cstr(&text), NULL, NULL, NULL);
     if (rc != SQLITE_OK)
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-    return err_of(rc);
+    return store_err_of(rc);
 }
 
 static enum err migrate(struct store *s, const char *path, struct buf *problem) {
@@ -211,6 +209,9 @@ static enum err prepare_all(struct store *s, const char *path, struct buf *probl
     for (int i = 0; i < SQL_N; i++)
         if (sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->sql[i], NULL) != SQLITE_OK)
             return say(problem, path, "can't be used", s->db);
+    for (int i = 0; i < MONEY_SQL_N; i++)
+        if (sqlite3_prepare_v3(s->db, store_money_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->money[i], NULL))
+            return say(problem, path, "can't be used", s->db);
     return ERR_OK;
 }
 
@@ -233,7 +234,9 @@ enum err store_open(const char *path, struct store **ret, struct buf *problem) {
     struct store *s = mem_zalloc(sizeof *s);
     if (!s)
         return ERR_NO_MEMORY;
-    enum err e = open_steps(s, path, problem);
+    s->sql = mem_zalloc(SQL_N * sizeof *s->sql);
+    s->tallies = mem_alloc(sizeof *s->tallies);
+    enum err e = s->sql && s->tallies ? open_steps(s, path, problem) : ERR_NO_MEMORY;
     if (e)
         store_close(s);
     else
@@ -244,36 +247,46 @@ enum err store_open(const char *path, struct store **ret, struct buf *problem) {
 void store_close(struct store *s) {
     if (!s)
         return;
-    for (int i = 0; i < SQL_N; i++)
+    for (int i = 0; s->sql && i < SQL_N; i++)
         (void)sqlite3_finalize(s->sql[i]);
+    for (int i = 0; i < MONEY_SQL_N; i++)
+        (void)sqlite3_finalize(s->money[i]);
     (void)sqlite3_close(s->db);
+    mem_free(s->sql);
+    mem_free(s->tallies);
     mem_free(s);
 }
 
 // ---- transactions and sums
 
+static struct slice tally_name(const struct tally *t, size_t from, size_t n) {
+    return slice_of(t->names + from, n);
+}
+
 static enum err tally_write(struct store *s, const struct tally *t) {
     sqlite3_stmt *q = s->sql[SQL_ADD];
-    const int64_t v[] = {t->sum.exchanges,       t->sum.attempts, t->sum.input_tokens,    t->sum.output_tokens,
-                         t->sum.settled_picousd, t->sum.unknown,  t->sum.unknown_picousd, t->sum.unpriced};
-    (void)sqlite3_bind_int64(q, 1, t->day);
-    bind_slice(q, 2, slice_of(t->key, t->key_n));
-    bind_slice(q, 3, slice_of(t->target, t->target_n));
+    const int64_t v[] = {t->sum.exchanges,       t->sum.attempts,        t->sum.input_tokens,
+                         t->sum.output_tokens,   t->sum.settled_picousd, t->sum.unknown,
+                         t->sum.unknown_picousd, t->sum.unpriced,        t->sum.overrun_picousd};
+    (void)sqlite3_bind_int64(q, 1, t->slot);
+    store_bind(q, 2, tally_name(t, 0, t->key_n));
+    store_bind(q, 3, tally_name(t, t->key_n, t->run_n));
+    store_bind(q, 4, tally_name(t, t->key_n + t->run_n, t->target_n));
     for (int i = 0; i < (int)(sizeof v / sizeof v[0]); i++)
-        (void)sqlite3_bind_int64(q, 4 + i, v[i]);
+        (void)sqlite3_bind_int64(q, 5 + i, v[i]);
     return run(s, SQL_ADD);
 }
 
 static enum err tallies_flush(struct store *s) {
     enum err e = ERR_OK;
-    for (size_t i = 0; i < s->n_tallies && !e; i++)
-        e = tally_write(s, &s->tallies[i]);
-    s->n_tallies = 0;
+    for (size_t i = 0; i < s->tallies->n && !e; i++)
+        e = tally_write(s, &s->tallies->v[i]);
+    s->tallies->n = 0;
     return e;
 }
 
 enum err store_begin(struct store *s) {
-    s->n_tallies = 0;
+    s->tallies->n = 0;
     return run(s, SQL_BEGIN);
 }
 
@@ -283,14 +296,14 @@ enum err store_commit(struct store *s) {
 }
 
 void store_rollback(struct store *s) {
-    s->n_tallies = 0;
+    s->tallies->n = 0;
     // A failed write may have rolled back by itself.
     if (sqlite3_get_autocommit(s->db) == 0)
         (void)!run(s, SQL_ROLLBACK);
 }
 
 enum err store_checkpoint(struct store *s) {
-    return err_of(sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+    return store_err_of(sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
 }
 
 static void sum_up(int64_t *into, int64_t v) {
@@ -298,35 +311,43 @@ static void sum_up(int64_t *into, int64_t v) {
         *into = INT64_MAX;
 }
 
-static struct tally *tally_find(struct store *s, int64_t day, struct slice key, struct slice target) {
-    for (size_t i = 0; i < s->n_tallies; i++) {
-        struct tally *t = &s->tallies[i];
-        if (t->day == day && slice_eq(slice_of(t->target, t->target_n), target) &&
-            slice_eq(slice_of(t->key, t->key_n), key))
+static struct tally *tally_find(struct store *s, const struct store_account *who) {
+    for (size_t i = 0; i < s->tallies->n; i++) {
+        struct tally *t = &s->tallies->v[i];
+        if (t->slot == who->slot && slice_eq(tally_name(t, t->key_n + t->run_n, t->target_n), who->target) &&
+            slice_eq(tally_name(t, 0, t->key_n), who->key) && slice_eq(tally_name(t, t->key_n, t->run_n), who->run))
             return t;
     }
     return NULL;
 }
 
-static struct tally *tally_new(struct store *s, int64_t day, struct slice key, struct slice target) {
-    struct tally *t = &s->tallies[s->n_tallies++];
-    *t = (struct tally){.day = day, .key_n = key.n, .target_n = target.n};
-    if (key.n)
-        memcpy(t->key, key.p, key.n);
-    if (target.n)
-        memcpy(t->target, target.p, target.n);
+static void name_put(char **to, struct slice s) {
+    if (s.n)
+        memcpy(*to, s.p, s.n);
+    *to += s.n;
+}
+
+static struct tally *tally_new(struct store *s, const struct store_account *who) {
+    struct tally *t = &s->tallies->v[s->tallies->n++];
+    char *to = t->names;
+    t->slot = who->slot;
+    t->key_n = who->key.n, t->run_n = who->run.n, t->target_n = who->target.n;
+    t->sum = (struct store_sum){0};
+    name_put(&to, who->key);
+    name_put(&to, who->run);
+    name_put(&to, who->target);
     return t;
 }
 
-enum err store_add(struct store *s, int64_t day, struct slice key, struct slice target, const struct store_sum *add) {
-    key = slice_first(key, TALLY_NAME_BYTES);
-    target = slice_first(target, TALLY_NAME_BYTES);
-    struct tally *t = tally_find(s, day, key, target);
+enum err store_add(struct store *s, const struct store_account *given, const struct store_sum *add) {
+    struct store_account who = {given->slot, slice_first(given->key, 400), slice_first(given->run, 200),
+                                slice_first(given->target, 800)};
+    struct tally *t = tally_find(s, &who);
     if (!t) {
-        enum err e = s->n_tallies == TALLIES ? tallies_flush(s) : ERR_OK;
+        enum err e = s->tallies->n == TALLIES ? tallies_flush(s) : ERR_OK;
         if (e)
             return e;
-        t = tally_new(s, day, key, target);
+        t = tally_new(s, &who);
     }
     sum_up(&t->sum.exchanges, add->exchanges);
     sum_up(&t->sum.attempts, add->attempts);
@@ -336,6 +357,7 @@ enum err store_add(struct store *s, int64_t day, struct slice key, struct slice 
     sum_up(&t->sum.unknown, add->unknown);
     sum_up(&t->sum.unknown_picousd, add->unknown_picousd);
     sum_up(&t->sum.unpriced, add->unpriced);
+    sum_up(&t->sum.overrun_picousd, add->overrun_picousd);
     return ERR_OK;
 }
 
@@ -344,24 +366,24 @@ enum err store_add(struct store *s, int64_t day, struct slice key, struct slice 
 enum err store_put_open(struct store *s, struct slice exchange, int64_t attempt, int64_t wall_us,
                         int64_t reserved_picousd, struct slice line) {
     sqlite3_stmt *q = s->sql[SQL_PUT_OPEN];
-    bind_slice(q, 1, exchange);
+    store_bind(q, 1, exchange);
     (void)sqlite3_bind_int64(q, 2, attempt);
     (void)sqlite3_bind_int64(q, 3, wall_us);
     (void)sqlite3_bind_int64(q, 4, reserved_picousd);
-    bind_slice(q, 5, line);
+    store_bind(q, 5, line);
     return run(s, SQL_PUT_OPEN);
 }
 
 enum err store_put_exchange(struct store *s, const struct store_exchange *x, bool *ret_new) {
     sqlite3_stmt *q = s->sql[SQL_PUT_EXCHANGE];
-    bind_slice(q, 1, x->id);
+    store_bind(q, 1, x->id);
     (void)sqlite3_bind_int64(q, 2, x->ended_us);
     (void)sqlite3_bind_int(q, 3, x->child);
     (void)sqlite3_bind_int(q, 4, x->failed);
-    bind_slice(q, 5, x->model);
-    bind_slice(q, 6, x->target);
-    bind_slice(q, 7, x->key);
-    bind_slice(q, 8, x->record);
+    store_bind(q, 5, x->model);
+    store_bind(q, 6, x->target);
+    store_bind(q, 7, x->key);
+    store_bind(q, 8, x->record);
     enum err e = run(s, SQL_PUT_EXCHANGE);
     if (!e)
         *ret_new = sqlite3_changes(s->db) > 0;
@@ -369,13 +391,13 @@ enum err store_put_exchange(struct store *s, const struct store_exchange *x, boo
 }
 
 enum err store_delete_open(struct store *s, struct slice exchange) {
-    bind_slice(s->sql[SQL_DELETE_OPEN], 1, exchange);
+    store_bind(s->sql[SQL_DELETE_OPEN], 1, exchange);
     return run(s, SQL_DELETE_OPEN);
 }
 
 enum err store_set_offset(struct store *s, const char *segment, int64_t offset) {
     sqlite3_stmt *q = s->sql[SQL_SET_OFFSET];
-    bind_slice(q, 1, slice_str(segment));
+    store_bind(q, 1, slice_str(segment));
     (void)sqlite3_bind_int64(q, 2, offset);
     return run(s, SQL_SET_OFFSET);
 }
@@ -383,13 +405,13 @@ enum err store_set_offset(struct store *s, const char *segment, int64_t offset) 
 enum err store_forget_segment(struct store *s, const char *segment) {
     if (!segment)
         return run(s, SQL_FORGET_ALL);
-    bind_slice(s->sql[SQL_FORGET], 1, slice_str(segment));
+    store_bind(s->sql[SQL_FORGET], 1, slice_str(segment));
     return run(s, SQL_FORGET);
 }
 
 enum err store_count(struct store *s, const char *name, int64_t add, int64_t *ret) {
     sqlite3_stmt *q = s->sql[SQL_COUNT];
-    bind_slice(q, 1, slice_str(name));
+    store_bind(q, 1, slice_str(name));
     (void)sqlite3_bind_int64(q, 2, add);
     int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW)
@@ -398,7 +420,7 @@ enum err store_count(struct store *s, const char *name, int64_t add, int64_t *re
     while (rc == SQLITE_ROW)
         rc = sqlite3_step(q);
     (void)sqlite3_reset(q);
-    return err_of(rc);
+    return store_err_of(rc);
 }
 
 enum err store_expire(struct store *s, int64_t before_us, int64_t most, int64_t *ret_deleted) {
@@ -415,28 +437,28 @@ enum err store_expire(struct store *s, int64_t before_us, int64_t most, int64_t 
 
 enum err store_offset(struct store *s, const char *segment, int64_t *ret) {
     sqlite3_stmt *q = s->sql[SQL_OFFSET];
-    bind_slice(q, 1, slice_str(segment));
+    store_bind(q, 1, slice_str(segment));
     int rc = sqlite3_step(q);
-    if (err_of(rc) == ERR_OK)
+    if (store_err_of(rc) == ERR_OK)
         *ret = rc == SQLITE_ROW ? sqlite3_column_int64(q, 0) : 0;
     (void)sqlite3_reset(q);
-    return err_of(rc);
+    return store_err_of(rc);
 }
 
 static enum err first_text(struct store *s, enum sql what, struct buf *ret) {
     int rc = sqlite3_step(s->sql[what]);
     if (rc == SQLITE_ROW)
-        buf_append(ret, column_slice(s->sql[what], 0));
+        buf_append(ret, store_column(s->sql[what], 0));
     (void)sqlite3_reset(s->sql[what]);
     if (ret->failed)
         return ERR_NO_MEMORY;
-    return rc == SQLITE_DONE ? ERR_NOT_FOUND : err_of(rc);
+    return rc == SQLITE_DONE ? ERR_NOT_FOUND : store_err_of(rc);
 }
 
 enum err store_record(struct store *s, struct slice id, struct buf *ret) {
     if (slice_is(id, "last"))
         return first_text(s, SQL_RECORD_LAST, ret);
-    bind_slice(s->sql[SQL_RECORD], 1, id);
+    store_bind(s->sql[SQL_RECORD], 1, id);
     return first_text(s, SQL_RECORD, ret);
 }
 
@@ -447,14 +469,14 @@ enum err store_some_open(struct store *s, struct buf *ret_exchange) {
 static enum err each(struct store *s, enum sql what, bool (*row)(void *ctx, struct slice text), void *ctx) {
     sqlite3_stmt *q = s->sql[what];
     int rc = sqlite3_step(q);
-    while (rc == SQLITE_ROW && row(ctx, column_slice(q, 0)))
+    while (rc == SQLITE_ROW && row(ctx, store_column(q, 0)))
         rc = sqlite3_step(q);
     (void)sqlite3_reset(q);
-    return err_of(rc);
+    return store_err_of(rc);
 }
 
 enum err store_each_open(struct store *s, struct slice exchange, bool (*row)(void *ctx, struct slice line), void *ctx) {
-    bind_slice(s->sql[SQL_EACH_OPEN], 1, exchange);
+    store_bind(s->sql[SQL_EACH_OPEN], 1, exchange);
     return each(s, SQL_EACH_OPEN, row, ctx);
 }
 
@@ -463,9 +485,9 @@ enum err store_each_log(struct store *s, const struct log_filter *f, bool (*row)
     sqlite3_stmt *q = s->sql[SQL_EACH_LOG];
     int64_t limit = f->limit < 1 ? 100 : f->limit;
     (void)sqlite3_bind_int64(q, 1, f->since_us);
-    bind_slice(q, 2, f->model);
-    bind_slice(q, 3, f->target);
-    bind_slice(q, 4, f->key);
+    store_bind(q, 2, f->model);
+    store_bind(q, 3, f->target);
+    store_bind(q, 4, f->key);
     (void)sqlite3_bind_int(q, 5, slice_is(f->status, "failed") ? 1 : slice_is(f->status, "ok") ? 0 : -1);
     (void)sqlite3_bind_int64(q, 6, limit > 1000 ? 1000 : limit);
     return each(s, SQL_EACH_LOG, row, ctx);
@@ -475,12 +497,12 @@ enum err store_totals(struct store *s, struct store_totals *ret) {
     sqlite3_stmt *q = s->sql[SQL_TOTALS], *open = s->sql[SQL_TOTALS_OPEN];
     int rc = sqlite3_step(q), rc_open = sqlite3_step(open);
     if (rc == SQLITE_ROW && rc_open == SQLITE_ROW)
-        *ret = (struct store_totals){.sum = {sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1),
-                                             sqlite3_column_int64(q, 2), sqlite3_column_int64(q, 3),
-                                             sqlite3_column_int64(q, 4), sqlite3_column_int64(q, 5),
-                                             sqlite3_column_int64(q, 6), sqlite3_column_int64(q, 7)},
-                                     .open = sqlite3_column_int64(open, 0),
-                                     .open_picousd = sqlite3_column_int64(open, 1)};
+        *ret = (struct store_totals){
+            .sum = {sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1), sqlite3_column_int64(q, 2),
+                    sqlite3_column_int64(q, 3), sqlite3_column_int64(q, 4), sqlite3_column_int64(q, 5),
+                    sqlite3_column_int64(q, 6), sqlite3_column_int64(q, 7), sqlite3_column_int64(q, 8)},
+            .open = sqlite3_column_int64(open, 0),
+            .open_picousd = sqlite3_column_int64(open, 1)};
     (void)sqlite3_reset(q);
     (void)sqlite3_reset(open);
     return rc == SQLITE_ROW && rc_open == SQLITE_ROW ? ERR_OK : ERR_DISK;

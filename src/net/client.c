@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/fetch.h"
+#include <netinet/tcp.h>
 
 #define SWEEP_IDLE_MS 1000
 #define SWEEP_CONNECT_MS 50
@@ -83,6 +84,13 @@ void fetch_cancel(struct fetch *f) {
 
 bool fetch_reused(const struct fetch *f) {
     return f->reused;
+}
+
+uint32_t fetch_round_trip_us(const struct fetch *f) {
+    struct tcp_info info = {0};
+    socklen_t n = sizeof info;
+    int fd = f->over ? -1 : f->kind->socket(f);
+    return fd >= 0 && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? info.tcpi_rtt : 0;
 }
 
 bool header_is_ours(struct slice name) {

@@ -55,6 +55,9 @@ void fetch_resume(struct fetch *f); // never calls a hook before it returns
 // inside any hook.
 void fetch_cancel(struct fetch *f);
 bool fetch_reused(const struct fetch *f); // runs on a kept-alive connection
+// How long a byte takes to the peer and back, as the kernel has it (of a proxy, where there is one); 0: no TCP, or not
+// known. While the fetch lives, from on_head on.
+uint32_t fetch_round_trip_us(const struct fetch *f);
 
 // Splits "http://host:1234/base" ; problem gets a text. The slices point into url.
 MUST_CHECK enum err origin_parse(struct slice url, struct origin *ret, struct slice *ret_base_path,

@@ -441,7 +441,13 @@ static void curl_over(struct fetch *f) {
         side_end(side);
 }
 
-static const struct fetch_kind curl_kind = {curl_turn, curl_pause, curl_resume, curl_cancel, curl_over};
+static int curl_socket(const struct fetch *f) {
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    const struct curl_fetch *q = (const struct curl_fetch *)(const void *)f;
+    return q->easy && curl_easy_getinfo(q->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK ? (int)fd : -1;
+}
+
+static const struct fetch_kind curl_kind = {curl_turn, curl_pause, curl_resume, curl_cancel, curl_over, curl_socket};
 
 // ---- what is asked of libcurl
 

@@ -144,7 +144,13 @@ static void plain_resume(struct fetch *f) {
         link_reading(p->link, true);
 }
 
-const struct fetch_kind plain_kind = {plain_turn, plain_pause, plain_resume, plain_cancel, plain_free};
+static int plain_socket(const struct fetch *f) {
+    const struct plain *p = (const struct plain *)(const void *)f;
+    int fd = -1;
+    return p->link && uv_fileno((const uv_handle_t *)&p->link->tcp, &fd) == 0 ? fd : -1;
+}
+
+const struct fetch_kind plain_kind = {plain_turn, plain_pause, plain_resume, plain_cancel, plain_free, plain_socket};
 
 // ---- addresses
 

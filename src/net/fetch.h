@@ -17,6 +17,7 @@ struct fetch_kind {
     void (*resume)(struct fetch *f);
     void (*cancel)(struct fetch *f); // lets go of the connection; no hook
     void (*free)(struct fetch *f);
+    int (*socket)(const struct fetch *f); // -1: none
 };
 
 struct fetch {

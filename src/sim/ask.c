@@ -93,6 +93,15 @@ static void ask_address(struct slice query, struct ask *ask) {
     ask->array = ask->stream && slice_search(query, SLICE("alt=sse")) == SIZE_MAX;
 }
 
+static int64_t bound_of(yyjson_val *root) {
+    static const char *const names[] = {"max_completion_tokens", "max_output_tokens", "max_tokens"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (yyjson_is_int(yyjson_obj_get(root, names[i])))
+            return json_get_int(root, names[i], -1);
+    int64_t ollama = json_get_int(yyjson_obj_get(root, "options"), "num_predict", -1);
+    return json_get_int(yyjson_obj_get(root, "generationConfig"), "maxOutputTokens", ollama);
+}
+
 enum err ask_read(struct arena *a, enum shape shape, struct slice target, struct slice body, struct ask *ret) {
     struct json_doc doc;
     struct json_error why;
@@ -109,6 +118,7 @@ enum err ask_read(struct arena *a, enum shape shape, struct slice target, struct
         ask_address(target, ret);
     if (shape == SHAPE_GEMINI && yyjson_is_obj(yyjson_obj_get(root, "generateContentRequest")))
         root = yyjson_obj_get(root, "generateContentRequest");
+    ret->max_tokens = bound_of(root);
     ret->include_usage = yyjson_get_bool(yyjson_obj_get(yyjson_obj_get(root, "stream_options"), "include_usage"));
     struct walk w = {a, ret};
     walk_request(&w, root);

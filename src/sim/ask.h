@@ -21,7 +21,8 @@ struct ask {
     struct slice marker;    // JSON behind "[[sim " in the last user message or the system text; empty: none
     bool stream;
     bool include_usage;
-    bool array; // Gemini without alt=sse
+    bool array;         // Gemini without alt=sse
+    int64_t max_tokens; // -1 none
     int64_t input_chars;
 };
 

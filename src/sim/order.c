@@ -53,6 +53,7 @@ static const struct row {
     BOOL(stale),
     BOOL(close),
     BOOL(no_length),
+    BOOL(ignore_max),
 };
 
 static const char *const error_names[ERROR_NAME_COUNT] = {

@@ -37,7 +37,8 @@ struct order {
     struct slice text, thinking, signature, finish, id;
     struct tool_order *tools;
     size_t n_tools;
-    bool echo, interleave, half_close, rst, no_usage, no_done, clean_cut, drop, stale, close, no_length;
+    bool echo, interleave, half_close, rst, no_usage, no_done, clean_cut, drop, stale, close, no_length,
+        ignore_max;                                                       // the request's bound on tokens is not kept
     int64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; // usage
 };
 

@@ -69,19 +69,51 @@ static const char *talk_finish(struct arena *a, const struct shape_ops *ops, con
     return arena_cstr(a, o->finish);
 }
 
+// Never inside a character.
+static struct slice part_of(struct slice s, size_t *room) {
+    size_t n = s.n < *room ? s.n : *room;
+    while (n < s.n && n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+        n--;
+    *room -= n;
+    return slice_first(s, n);
+}
+
+// As a provider would: no more tokens than asked for. Ours are four bytes each, counted from one.
+static bool talk_cut(struct talk *t, struct arena *a) {
+    size_t said = t->text.n + t->own.thinking.n, room = (size_t)t->ask->max_tokens * 4 - 1;
+    for (size_t i = 0; i < t->own.n_tools; i++)
+        said += t->own.tools[i].arguments.n;
+    if (t->ask->max_tokens < 1 || t->ask->max_tokens > INT64_C(1) << 40 || said <= room || t->own.ignore_max)
+        return false;
+    struct tool_order *tools = arena_array(a, t->own.n_tools + 1, sizeof *tools);
+    t->own.thinking = part_of(t->own.thinking, &room);
+    t->text = part_of(t->text, &room);
+    for (size_t i = 0; tools && i < t->own.n_tools; i++) {
+        tools[i] = t->own.tools[i];
+        tools[i].arguments = part_of(tools[i].arguments, &room);
+    }
+    if (t->own.n_tools)
+        t->own.tools = tools;
+    return true;
+}
+
 void talk_init(struct talk *t, struct arena *a, const struct ask *ask, const struct order *o, uint64_t number) {
     memset(t, 0, sizeof *t);
     t->ask = ask;
-    t->order = o;
+    t->own = *o;
+    t->order = &t->own;
     t->id = o->id.p ? o->id : slice_str(arena_printf(a, "sim-%llu", (unsigned long long)number));
     t->text = talk_text(a, ask, o);
     t->created_s = clock_wall_s();
+    bool cut = talk_cut(t, a);
+    o = t->order;
     size_t chars = t->text.n + o->thinking.n;
     for (size_t i = 0; i < o->n_tools; i++)
         chars += o->tools[i].arguments.n;
     t->input_tokens = o->input_tokens >= 0 ? o->input_tokens : ask->input_chars / 4 + 1;
     t->output_tokens = o->output_tokens >= 0 ? o->output_tokens : (int64_t)chars / 4 + 1;
-    t->finish = talk_finish(a, shape_ops_of(ask->shape), o);
+    t->finish =
+        cut && !o->finish.p ? shape_ops_of(ask->shape)->finishes[1] : talk_finish(a, shape_ops_of(ask->shape), o);
 }
 
 int64_t talk_reasoning(const struct talk *t) {

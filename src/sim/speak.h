@@ -11,6 +11,7 @@ enum piece { PIECE_THINK, PIECE_TEXT, PIECE_TOOL };
 struct talk {
     const struct ask *ask;
     const struct order *order;
+    struct order own;  // the order, cut to the request's bound on tokens
     struct slice id;   // of the answer
     struct slice text; // all of it
     int64_t created_s;

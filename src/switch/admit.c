@@ -3,7 +3,9 @@
 // the credential runs when only the head is there, so that a stranger can't make us hold a large body.
 #include "switch/admit.h"
 #include "base/clock.h"
-#include "switch/exchange.h"
+#include "ledger/keyring.h"
+#include "switch/money.h"
+#include "switch/worker.h"
 
 static struct slice query_key(struct slice query) {
     while (query.n) {
@@ -25,16 +27,23 @@ static struct slice credential_of(const struct headers *h, struct slice query) {
     return v.p ? v : query_key(query);
 }
 
-enum err admit_credential(const struct config *c, const struct headers *h, struct slice query, bool loopback,
-                          const struct config_key **ret_key) {
-    struct slice given = credential_of(h, query);
-    const struct config_key *found = NULL;
+static const struct config_key *key_of(const struct config *c, const struct keyring *ring, struct slice given) {
+    const struct config_key *found = keyring_find(ring, given);
     for (size_t i = 0; i < c->n_keys; i++) // all of them, so that time does not tell which
         if (secret_equals(&c->keys[i].secret, given))
             found = &c->keys[i];
-    if (!found && c->n_keys > 0 && !(loopback && c->loopback == LOOPBACK_OWNER))
+    return found;
+}
+
+enum err admit_credential(const struct config *c, const struct keyring *ring, const struct headers *h,
+                          struct slice query, bool loopback, struct caller *ret) {
+    struct slice given = credential_of(h, query);
+    const struct config_key *key = key_of(c, ring, given);
+    bool any = c->n_keys > 0 || keyring_any(ring);
+    bool owner = !key && (!any || keyring_is_owner(ring, given) || (loopback && c->loopback == LOOPBACK_OWNER));
+    if (!key && !owner)
         return ERR_UNAUTHORIZED;
-    *ret_key = found;
+    *ret = (struct caller){key, owner};
     return ERR_OK;
 }
 
@@ -49,8 +58,10 @@ static bool header_number(const struct exchange *x, const char *name, uint64_t m
 enum step_result step_admit(struct exchange *x) {
     bool bad = false;
     uint64_t v = 0;
-    if (admit_credential(x->snap->config, x->in.headers, x->in.query, x->in.loopback, &x->key))
+    struct caller caller;
+    if (admit_credential(x->snap->config, x->w->keyring, x->in.headers, x->in.query, x->in.loopback, &caller))
         return exchange_refuse(x, ERR_UNAUTHORIZED, NULL);
+    x->key = caller.key;
     if (header_number(x, "x-gridtie-hop", 1000, &v, &bad))
         x->hops = (unsigned)v;
     if (x->hops >= LIMIT_HOPS)
@@ -59,5 +70,5 @@ enum step_result step_admit(struct exchange *x) {
         x->deadline_ms = clock_mono_ms() + v;
     if (bad)
         return exchange_refuse(x, ERR_BAD_FIELD, "x-gridtie-deadline-ms: expected milliseconds, at most a day");
-    return STEP_NEXT;
+    return money_admit(x);
 }

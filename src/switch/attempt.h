@@ -3,12 +3,15 @@
 #define SWITCH_ATTEMPT_H
 // One try of one target: owns its arena, transport, reader and filters. Several may live at once; one commits.
 #include "ir/pipe.h"
+#include "ledger/bid.h"
 #include "net/sse.h"
 #include "switch/exchange.h"
 #include "switch/judge.h"
 #include "switch/tools.h"
 
 struct engine_wait;
+struct money_wait;
+struct follow_block;
 
 enum again { AGAIN_NOT, AGAIN_ENGINE_DIED, AGAIN_SCHEMA_BROKEN };
 
@@ -23,7 +26,7 @@ struct attempt {
     struct emulation *emulation; // of tools; NULL: none is needed
     struct fetch *fetch;
     struct engine_wait *waiting;  // for a model to load
-    struct attempt *next, **prev; // in worker->reserving; prev NULL: not there
+    struct attempt *next, **prev; // in worker->reserving or ->raising; prev NULL: in neither
     bool fresh;                   // second try on a new connection after a stale one
     enum again again;             // why its stage is tried a second time
     bool alive;
@@ -57,6 +60,27 @@ struct attempt {
     int64_t retry_after_ms;
     bool sent;
     int64_t reserved_picousd;
+
+    // money (money.c, follow.c)
+    struct bid_terms terms;
+    struct bid bid;
+    struct hold hold;
+    struct money_wait *wait; // for money that others hold
+    bool held;               // what it needs; it may be sent
+    bool limited;            // a budget pays
+    bool stream;             // the upstream was asked to stream, whatever the client asked
+    bool raising;            // more is held, and stands in w->raising until that is in the journal
+    bool unwritten;          // it could not be written: nothing more may be used than was held before
+    bool cut;                // ended by us: the budget has no more for it
+    bool settled;
+    bool suspect; // the upstream's usage can't be true
+    struct filter follow;
+    struct pace pace;
+    struct follow_block *blocks;
+    uint32_t choices_seen; // bit mask of those not finished
+    int64_t money_s;       // when it was held
+    int64_t cost_picousd;  // once settled; -1 unknown
+    int64_t overrun_picousd;
     int64_t start_us, sent_us, first_event_us, last_us, end_us; // since the exchange began; -1 not reached
     int64_t asked_us;                                           // the upstream's time runs from here
     struct slice detail;
@@ -73,6 +97,10 @@ void attempt_end(struct attempt *at, enum err err);
 void attempt_fail(struct attempt *at, const struct problem *given);
 // The winner's proper end has been relayed and only its connection is still open: ends it well. Else false.
 bool attempt_finish_whole(struct attempt *at);
+// What it waited for may be there now: goes on to send it.
+void attempt_go(struct attempt *at);
+// Its raised hold joins what the journal gets of this turn.
+void attempt_raised(struct attempt *at);
 // Arms the exchange's timer for the nearest deadline.
 void exchange_arm(struct exchange *x);
 

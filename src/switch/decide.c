@@ -6,8 +6,8 @@
 #include "grid/health.h"
 #include "grid/quota.h"
 #include "policy/policy.h"
-#include "switch/exchange.h"
 #include "switch/local.h"
+#include "switch/money.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
 
@@ -53,7 +53,7 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
         return "would fetch a remote image by itself";
     if (t->context > 0 && x->estimated_tokens / 4 > t->context)
         return "context window too small";
-    return NULL;
+    return money_out(x, t);
 }
 
 // As upstreams count against their limits: what is read, and what may be written if it is bounded.
@@ -195,18 +195,19 @@ static void way_out(const struct exchange *x, bool tools, struct buf *text) {
 // There were candidates, but none may serve: the most honest of their reasons.
 static enum step_result no_candidate(struct exchange *x) {
     struct buf text = BUF_INIT(4096);
-    bool reach_only = true, tools = false;
+    bool reach_only = true, money_only = true, tools = false;
     buf_append_str(&text, "no target can serve this request:");
     for (size_t i = 0; i < x->plan.n_candidates; i++) {
         const struct candidate *c = &x->plan.candidates[i];
         buf_printf(&text, "%s %.*s (%s): %s", i ? ";" : "", SLICE_FMT(c->name), zone_name(c->zone), c->out);
         reach_only = reach_only && strcmp(c->out, "out of reach") == 0;
+        money_only = money_only && strcmp(c->out, MONEY_OUT_UNPRICED) == 0;
         tools = tools || c->out == cannot_call_tools;
     }
     if (reach_only)
         buf_printf(&text, ". The request's label is %s", label_name(x->label));
     way_out(x, tools, &text);
-    x->problem = PROBLEM(reach_only ? ERR_NO_REACH : ERR_UNSUPPORTED);
+    x->problem = PROBLEM(reach_only ? ERR_NO_REACH : money_only ? ERR_PAYMENT : ERR_UNSUPPORTED);
     if (tools)
         x->problem.param = SLICE("tools");
     x->problem.message = arena_copy(&x->arena, buf_slice(&text));

@@ -83,6 +83,7 @@ static void exchange_free(void *arg) {
     for (unsigned i = 0; i < x->n_attempts; i++)
         arena_done(&x->attempts[i]->arena);
     arena_done(&x->arena);
+    purse_done(&x->purse);
     snapshot_unref(x->snap);
     mem_free(x);
 }
@@ -186,6 +187,7 @@ enum err exchange_spawn(struct exchange *parent, struct request *request,
     x->on_child = done;
     x->request = request;
     x->key = parent->key;
+    purse_copy(&x->purse, &parent->purse);
     x->hops = parent->hops;
     x->deadline_ms = parent->deadline_ms;
     x->label = parent->label;

@@ -7,6 +7,7 @@
 #include "grid/grid.h"
 #include "ir/plan.h"
 #include "ir/reach.h"
+#include "ledger/accounts.h"
 #include "ledger/ledger.h"
 #include "net/loop.h"
 #include "switch/sink.h"
@@ -60,7 +61,8 @@ struct exchange {
     const struct dialect *dialect;
     struct request *request;
     // admit
-    const struct config_key *key; // of the snapshot's config; NULL without
+    const struct config_key *key; // of the snapshot's config, or a made one; NULL without
+    struct purse purse;           // who pays
     unsigned hops;
     uint64_t deadline_ms; // clock_mono_ms; 0 none
     // label

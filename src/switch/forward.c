@@ -2,13 +2,13 @@
 // Forward: one attempt per stage of the plan. For each: permit, the engine's readiness, reserve the money, write the
 // request in the target's dialect, send. Before commit a failure moves to the next stage; after it the client gets its
 // dialect's error event and no second model is spliced in. The only file that starts fetches for exchanges.
-#include "switch/attempt.h"
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/mem.h"
 #include "grid/health.h"
 #include "grid/quota.h"
 #include "switch/local.h"
+#include "switch/money.h"
 #include "switch/permit.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
@@ -58,13 +58,6 @@ static bool engine_asked(struct attempt *at) {
 
 // ---- sending
 
-static int64_t attempt_reservation(const struct exchange *x, const struct target *t) {
-    struct usage worst = USAGE_NONE;
-    worst.input_tokens = x->estimated_tokens;
-    worst.output_tokens = x->request->max_tokens >= 0 ? x->request->max_tokens : 4096;
-    return usage_cost(&worst, &t->price);
-}
-
 static void notes_carry(struct exchange *x, const struct notes *from) {
     for (const struct note *n = from->first; n; n = n->next)
         notes_add(&x->arena, &x->notes, n->action, arena_copy(&x->arena, n->path), n->reason);
@@ -96,6 +89,8 @@ static bool attempt_write(struct attempt *at) {
                               .want_usage = true,
                               .default_max_tokens = 4096};
     struct problem p = PROBLEM(ERR_OK);
+    money_write_options(at, &o);
+    at->stream = o.stream > 0 || x->request->stream;
     enum err e = attempt_request(at, &r, &p);
     if (!e)
         e = at->dialect->write_request(&at->arena, r, &o, &at->wire, &p);
@@ -148,7 +143,7 @@ static struct headers attempt_headers(struct attempt *at) {
         if (!header_is_in(h, n, at->wire.headers[i].name))
             h[n++] = (struct header){slice_str(at->wire.headers[i].name), at->wire.headers[i].value};
     h[n++] = (struct header){SLICE("content-type"), SLICE("application/json")};
-    bool events = at->x->request->stream && !at->wire.json_array;
+    bool events = at->stream && !at->wire.json_array;
     h[n++] = (struct header){SLICE("accept"),
                              events ? slice_str(at->dialect->stream_content_type) : SLICE("application/json")};
     h[n++] = (struct header){SLICE("user-agent"), SLICE("gridtie")};
@@ -183,17 +178,7 @@ static void attempt_leave(struct attempt *at) {
 // Its intent joins what the journal gets of this turn; attempts_written goes on.
 static void attempt_reserve(struct attempt *at) {
     struct exchange *x = at->x;
-    at->reserved_picousd = attempt_reservation(x, at->t);
-    struct attempt_intent intent = {.exchange = slice_str(x->id),
-                                    .attempt = at->index,
-                                    .wall_us = clock_wall_us(),
-                                    .target = slice_str(at->t->name),
-                                    .endpoint = slice_str(at->t->endpoint->name),
-                                    .model = at->t->model,
-                                    .zone = at->t->zone,
-                                    .key = x->key ? slice_str(x->key->name) : SLICE_NONE,
-                                    .reserved_picousd = at->reserved_picousd};
-    enum err e = journal_intent(x->w->journal, &intent);
+    enum err e = money_intend(at);
     if (e) {
         attempt_fail(at, &PROBLEM(e));
         return;
@@ -201,6 +186,12 @@ static void attempt_reserve(struct attempt *at) {
     at->sent = true; // from here on the journal holds it against us
     attempt_join(at, &x->w->reserving);
     worker_commit_later(x->w);
+}
+
+void attempt_raised(struct attempt *at) {
+    if (!at->prev)
+        attempt_join(at, &at->x->w->raising);
+    worker_commit_later(at->x->w);
 }
 
 static void attempt_fetch(struct attempt *at) {
@@ -231,6 +222,8 @@ static void attempt_fetch(struct attempt *at) {
 
 // Everything that has to be true before a byte leaves, in order. The attempt may have failed and be over when it returns.
 static void attempt_send(struct attempt *at) {
+    if (!money_take(at)) // before it is written: the bound on the wire is what money pays for
+        return;
     if (!at->wire.path && !attempt_write(at))
         return;
     if (at->sent)
@@ -239,9 +232,22 @@ static void attempt_send(struct attempt *at) {
         attempt_reserve(at);
 }
 
+void attempt_go(struct attempt *at) {
+    attempt_send(at);
+}
+
+// A hold that was raised is no use where no line says so.
+static void raises_written(struct worker *w, enum err e) {
+    while (w->raising) {
+        w->raising->unwritten |= e != ERR_OK;
+        attempt_leave(w->raising);
+    }
+}
+
 // Whoever fails may start another, which waits for the next writing: these are taken off the worker's list first.
 void attempts_written(struct worker *w, enum err e) {
     struct attempt *waiting = w->reserving;
+    raises_written(w, e);
     w->reserving = NULL;
     if (waiting)
         waiting->prev = &waiting;
@@ -314,8 +320,8 @@ static void live_note_result(struct attempt *at, enum err e) {
     if (at->counted)
         atomic_fetch_sub_explicit(&live->in_flight, 1, memory_order_relaxed);
     at->counted = false;
-    if (e == ERR_OK || e == ERR_CLIENT_GONE || e == ERR_CANCELLED)
-        return;
+    if (e == ERR_OK || e == ERR_CLIENT_GONE || e == ERR_CANCELLED || e == ERR_PAYMENT || e == ERR_BUDGET_HELD)
+        return; // not the target's
     atomic_fetch_add_explicit(&live->failures, 1, memory_order_relaxed);
     atomic_store_explicit(&live->last_err, (int)e, memory_order_relaxed);
     atomic_store_explicit(&live->last_error_wall_us, clock_wall_us(), memory_order_relaxed);
@@ -336,6 +342,7 @@ void attempt_end(struct attempt *at, enum err err) {
         fetch_cancel(at->fetch);
     }
     at->fetch = NULL;
+    money_settle(at);
     live_note_result(at, err);
     target_ended(at->t, err, at->retry_after_ms, clock_mono_ms());
     target_health_note(at->t, err, clock_mono_ms());
@@ -397,6 +404,8 @@ static void attempt_on_head(void *user, int status, const struct headers *h) {
     }
     if (status >= 400)
         at->retry_after_ms = said.retry_ms;
+    if (at->limited && at->stream)
+        habit_note_round_trip(&at->t->live->habit, fetch_round_trip_us(at->fetch));
     enum err e = relay_open(at, status, headers_get(h, "content-type"));
     if (e)
         attempt_fail(at, &PROBLEM(e));
@@ -409,11 +418,17 @@ static void exchange_commit(struct attempt *at) {
     exchange_resume(x);
 }
 
+static void attempt_deliver(struct attempt *at);
+
 // After bytes were taken in: an error that the upstream said itself, the commit, and what can go out.
 static void attempt_progress(struct attempt *at) {
     struct exchange *x = at->x;
     if (at->errored) {
         attempt_fail(at, &at->problem);
+        return;
+    }
+    if (at->cut) {
+        attempt_deliver(at);
         return;
     }
     if (at->commits && !x->winner && x->request->stream && at->framed)
@@ -455,6 +470,7 @@ static void attempt_deliver(struct attempt *at) {
     if (!at->alive)
         return;
     relay_flush(at);
+    money_settle(at); // the answer's head names its cost
     x->finish = at->finish;
     if (!x->request->stream) {
         x->answer = at->answer;
@@ -486,6 +502,7 @@ static void attempt_on_done(void *user, enum err e, const char *detail) {
     at->fetch = NULL;
     if (e == ERR_STALE && !at->fresh) {
         at->fresh = true;
+        at->sent_us = -1;
         attempt_send(at);
         return;
     }
@@ -521,7 +538,7 @@ static uint64_t sooner(uint64_t a, uint64_t b) {
 static uint64_t attempt_late_ms(const struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
     if (!at->alive || !at->fetch)
-        return UINT64_MAX;
+        return money_late_ms(at);
     uint64_t total = (uint64_t)at->asked_us / 1000 + ep->total_ms;
     if (at->x->paused)
         return total; // the client is slow, not the upstream
@@ -555,7 +572,9 @@ static void exchange_on_time(struct timer *timer) {
             return;
         if (attempt_late_ms(at) > age_ms)
             continue;
-        if (at->ended)
+        if (!at->fetch)
+            money_waited(at);
+        else if (at->ended)
             attempt_complete(at); // the answer is whole, only the connection does not end
         else
             attempt_fail(at, &PROBLEM(ERR_UP_TIMEOUT));

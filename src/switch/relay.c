@@ -4,7 +4,7 @@
 // of it leaves, after that each turn's bytes go out at once. Same dialect on both sides: the frames pass as they came and
 // the events are only looked at. Nothing here blocks or logs.
 #include "dialect/carry.h"
-#include "switch/attempt.h"
+#include "switch/money.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
 
@@ -22,7 +22,8 @@ static enum err event_observe(struct filter *f, const struct event *ev) {
     struct attempt *at = f->owner;
     switch (ev->kind) {
     case EV_USAGE:
-        (void)usage_merge(&at->usage, &ev->usage);
+        if (!usage_merge(&at->usage, &ev->usage))
+            at->suspect = true;
         break;
     case EV_FINISH:
         at->finish = ev->finish;
@@ -35,6 +36,8 @@ static enum err event_observe(struct filter *f, const struct event *ev) {
         return ERR_OK; // attempt_fail tells the client, if it must know
     case EV_DELTA:
         at->output_bytes += (int64_t)ev->text.n;
+        if (at->framed)
+            pace_note(&at->pace, at->last_us + 1, (int64_t)ev->text.n);
         break;
     case EV_START:
     case EV_BLOCK_BEGIN:
@@ -144,11 +147,14 @@ enum err relay_open(struct attempt *at, int status, struct slice content_type) {
     if (status < 200 || status >= 300)
         return ERR_UP_PROTOCOL;
     bool json = slice_search(content_type, SLICE("application/json")) != SIZE_MAX;
-    at->framed = x->request->stream && !(json && relay_framing(at) == FRAMING_SSE);
-    at->verbatim = at->wire.verbatim && at->framed == x->request->stream;
+    bool follow = at->bid.reserved < at->bid.bound; // money may end it: then it must be in our hands
+    at->framed = at->stream && !(json && relay_framing(at) == FRAMING_SSE);
+    at->verbatim = at->wire.verbatim && at->framed == x->request->stream && !follow;
     if (!relay_check(at))
         return ERR_NO_MEMORY;
     filter_join(at, &at->observe, PHASE_OBSERVE, event_observe);
+    if (follow && at->framed)
+        filter_join(at, &at->follow, PHASE_OBSERVE, money_follow);
     if (!x->request->stream) {
         at->answer = answer_new(&at->arena);
         if (!at->answer)
@@ -193,6 +199,8 @@ static enum err relay_frame(void *ctx, const struct frame *f) {
     struct attempt *at = ctx;
     struct frame_watch watch = {at, false, false};
     struct event_sink sink = {frame_watch_event, &watch};
+    if (at->cut)
+        return ERR_OK;
     if (!f->comment) {
         enum err e = at->dialect->reader_frame(at->reader, f, &sink);
         if (e)

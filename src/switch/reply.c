@@ -42,9 +42,7 @@ int64_t exchange_cost(const struct exchange *x) {
     int64_t sum = 0;
     for (unsigned i = 0; i < x->n_attempts; i++) {
         const struct attempt *at = x->attempts[i];
-        int64_t c = at->sent ? usage_cost(&at->usage, &at->t->price) : 0;
-        if (at->err != ERR_OK && at->usage.output_tokens < 0 && !at->commits)
-            c = 0; // it gave nothing
+        int64_t c = at->settled ? at->cost_picousd : at->sent ? usage_cost(&at->usage, &at->t->price) : 0;
         if (c < 0)
             return -1;
         sum += c;

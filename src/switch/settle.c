@@ -7,19 +7,6 @@
 #include "switch/reply.h"
 #include "switch/worker.h"
 
-#define TEXT_TOKENS(bytes) (((bytes) + 3) / 4)
-
-// An answer that was cut, or an upstream that reports nothing: our own count, marked so.
-static void usage_estimate(struct attempt *at) {
-    struct usage *u = &at->usage;
-    if (!at->sent || (at->status >= 400) || (at->status == 0 && !at->commits))
-        return;
-    if (u->input_tokens < 0)
-        u->input_tokens = at->x->estimated_tokens, u->estimated = true;
-    if (u->output_tokens < 0)
-        u->output_tokens = TEXT_TOKENS(at->output_bytes), u->estimated = true;
-}
-
 static void attempt_to_record(struct exchange *x, const struct attempt *at, struct attempt_record *r) {
     const struct stage *s = &x->plan.stages[at->stage];
     const struct candidate *c = &x->plan.candidates[s->candidate];
@@ -43,10 +30,11 @@ static void attempt_to_record(struct exchange *x, const struct attempt *at, stru
                                  .reused_connection = at->reused,
                                  .usage = at->usage,
                                  .reserved_picousd = at->reserved_picousd,
-                                 .cost_picousd = at->sent ? usage_cost(&at->usage, &at->t->price) : 0,
+                                 .cost_picousd = at->cost_picousd,
+                                 .overrun_picousd = at->overrun_picousd,
+                                 .money_s = at->money_s,
+                                 .suspect = at->suspect,
                                  .sent = at->sent};
-    if (at->sent && at->usage.input_tokens < 0)
-        r->cost_picousd = 0; // it refused or never answered
 }
 
 static void live_count_tokens(const struct attempt *at) {
@@ -83,6 +71,7 @@ static void settle_journal(struct exchange *x) {
     struct attempt_record records[LIMIT_ATTEMPTS];
     char reach_text[256];
     struct buf reach = BUF_ON(reach_text);
+    const struct payer *run = x->purse.payers[SCOPE_RUN];
     for (unsigned i = 0; i < x->n_attempts; i++)
         attempt_to_record(x, x->attempts[i], &records[i]);
     if (x->step_us[STEP_LABEL] >= 0)
@@ -96,6 +85,8 @@ static void settle_journal(struct exchange *x) {
                            .model = x->request ? slice_first(x->request->model, LIMIT_MODEL_NAME_BYTES) : SLICE_NONE,
                            .route = x->route ? slice_str(x->route->name) : SLICE_NONE,
                            .key = x->key ? slice_str(x->key->name) : SLICE_NONE,
+                           .run = run ? slice_str(run->run) : SLICE_NONE,
+                           .cap_picousd = run ? run_cap_of(run) : -1,
                            .label = x->label,
                            .label_source = slice_str(x->label_source),
                            .reach = buf_slice(&reach),
@@ -143,8 +134,6 @@ void step_settle(struct exchange *x) {
                                                        : ERR_CANCELLED;
     for (unsigned i = 0; i < x->n_attempts; i++)
         attempt_end(x->attempts[i], end);
-    for (unsigned i = 0; i < x->n_attempts; i++)
-        usage_estimate(x->attempts[i]);
     if (x->timer_live)
         timer_stop(&x->timer);
     settle_reply(x);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A worker's own state: the journal's part of a turn, the snapshot that new exchanges take, and cutting what still runs
-// when a drain has lasted too long. Runs on the worker's thread only.
+// A worker's own state: the journal's part of a turn, the snapshot that new exchanges take, and ending what runs: of a run
+// that was stopped, or everything when a drain has lasted too long. Runs on the worker's thread only.
 #include "switch/worker.h"
 #include "switch/attempt.h"
 
@@ -30,4 +30,17 @@ void worker_cut(struct worker *w) {
         if (w->live == x)
             break; // it is on the stack and ends when that returns
     }
+}
+
+// One that ends may take others with it (its helper calls), so the list is begun anew after each.
+static struct exchange *live_of_run(struct worker *w, const struct payer *run) {
+    struct exchange *x = w->live;
+    while (x && (x->purse.payers[SCOPE_RUN] != run || x->problem.err))
+        x = x->next;
+    return x;
+}
+
+void worker_stop_run(struct worker *w, const struct payer *run) {
+    for (struct exchange *x; (x = live_of_run(w, run));)
+        exchange_fail(x, &PROBLEM(ERR_RUN_STOPPED));
 }

@@ -10,12 +10,16 @@
 
 struct attempt;
 struct exchange;
+struct accounts;
+struct keyring;
 
 struct worker {
     struct loop loop;
     struct server *server;
     struct client *client;
     struct journal *journal;
+    struct accounts *accounts;
+    const struct keyring *keyring;
     struct grid *grid;
     struct snapshot *snap; // the current one; exchanges hold their own reference
     struct exchange *live; // doubly linked
@@ -24,6 +28,7 @@ struct worker {
     struct deferred commit; // writes what this turn gave the journal
     bool commit_queued;
     struct attempt *reserving; // whose intents are among that
+    struct attempt *raising;   // whose raised holds are
     bool draining;
     _Atomic uint64_t failures[ERR_COUNT]; // exchanges by how they ended; [ERR_OK] went well
 };
@@ -33,6 +38,9 @@ struct worker {
 void worker_commit_later(struct worker *w);
 // Own thread: takes the reference.
 void worker_set_snapshot(struct worker *w, struct snapshot *s);
+// Own thread: ends the live exchanges of that run with ERR_RUN_STOPPED.
+struct payer;
+void worker_stop_run(struct worker *w, const struct payer *run);
 // Own thread: ends every live exchange with ERR_DRAINING.
 void worker_cut(struct worker *w);
 

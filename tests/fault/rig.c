@@ -18,6 +18,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "fault/children.h"
+#include "ledger/money.h"
 #include "unit.h"
 
 #define BEAT_MS 3
@@ -97,6 +98,8 @@ bool rig_start(struct rig *r, const char *yaml) {
     if (!ok)
         return false;
     w->journal = ledger_journal(r->ledger, 0);
+    w->accounts = ledger_accounts(r->ledger);
+    w->keyring = ledger_keyring(r->ledger);
     timer_init(&r->beat, &w->loop, on_beat, r);
     timer_start(&r->beat, BEAT_MS);
     return rig_listen(r);

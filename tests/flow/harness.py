@@ -452,7 +452,7 @@ def chat(dialect, model, text="Hi there", /, stream=False, system=None, tools=Fa
             messages.pop()
     body = {"model": model, "messages": messages}
     if dialect == "anthropic":
-        body["max_tokens"] = 512
+        body["max_tokens"] = 100000
         if system:
             body["system"] = system
     elif system:

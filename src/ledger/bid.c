@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rule by which money is held for an attempt. As long as the worst case of all open requests fits into the budget,
+// each holds its worst case: its input at the bound of its bytes, its output at the bound on the wire. Where it does not
+// fit, the output's bound is cut to what could be paid if nobody else were there, and only what the model's answers
+// usually need is held of it (ir/habit.h), so that many can run at once; such an answer is streamed, followed and topped
+// up, and ended when there is no more. Of a model of which nothing is known that would be a guess: there the bound
+// itself is cut to an eighth of what is left, and all of it is held. Pure but for the accounts.
+#include "ledger/bid.h"
+
+#define BLIND_SHARE 8   // so many requests to an unknown model may run side by side
+#define BLIND_TOKENS 64 // but not below an answer's useful length
+#define RAISE_SHARE 4   // a top-up is a quarter of the usual length, so that few are needed
+#define RAISE_TOKENS 32
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t times(int64_t tokens, int64_t price) {
+    int64_t v;
+    return __builtin_mul_overflow(tokens, price, &v) || v > MONEY_MOST ? MONEY_MOST : v;
+}
+
+static int64_t plus(int64_t a, int64_t b) {
+    return a > MONEY_MOST - b ? MONEY_MOST : a + b;
+}
+
+// A cache may be written to at a higher price.
+static int64_t input_price(const struct price *p) {
+    int64_t v = p->input > p->cache_write ? p->input : p->cache_write;
+    return v > p->cache_read ? v : p->cache_read;
+}
+
+int64_t bid_output_cost(const struct bid_terms *t, int64_t tokens) {
+    return times(tokens, t->price->output);
+}
+
+static int64_t cost_of(const struct bid_terms *t, const struct bid *b) {
+    return plus(times(b->input, input_price(t->price)), bid_output_cost(t, b->reserved));
+}
+
+struct bid bid_whole(const struct bid_terms *t) {
+    int64_t likely = habit_input(t->habit, t->input_bound);
+    struct bid b = {.input = likely > t->input_bound ? likely : t->input_bound, .bound = t->want, .reserved = t->want};
+    b.picousd = cost_of(t, &b);
+    return b;
+}
+
+static int64_t whole_choices(const struct bid_terms *t, int64_t tokens) {
+    return tokens / t->choices * t->choices;
+}
+
+bool bid_cut(const struct bid_terms *t, int64_t left, struct bid *ret) {
+    struct bid b = {.input = habit_input(t->habit, t->input_bound)};
+    int64_t input_cost = times(b.input, input_price(t->price)),
+            useful = least(t->want, LIMIT_LEAST_TOKENS * t->choices);
+    int64_t affords = left < input_cost ? 0 : t->price->output ? (left - input_cost) / t->price->output : t->want;
+    bool known = habit_is_known(t->habit);
+    if (!known && affords / BLIND_SHARE >= BLIND_TOKENS)
+        affords /= BLIND_SHARE;
+    else if (!known)
+        affords = least(affords, BLIND_TOKENS);
+    b.bound = whole_choices(t, least(t->want, affords));
+    b.reserved = known ? habit_need(t->habit, 0, b.bound) : b.bound;
+    if (b.bound < useful) {
+        b.bound = b.reserved = useful; // what would have been needed, for the message
+        b.picousd = cost_of(t, &b);
+        *ret = b;
+        return false;
+    }
+    b.picousd = cost_of(t, &b);
+    *ret = b;
+    return true;
+}
+
+int64_t bid_next(const struct bid_terms *t, const struct bid *b, int64_t said) {
+    int64_t need = habit_need(t->habit, said, b->bound);
+    if (need <= b->reserved)
+        return b->reserved;
+    int64_t step = habit_quantile(t->habit, HABIT_QUANTILE) / RAISE_SHARE;
+    return least(b->bound, need + (step > RAISE_TOKENS ? step : RAISE_TOKENS));
+}
+
+enum held bid_place(const struct bid_terms *t, const struct purse *p, int64_t now_s, struct waiter *w, bool queue,
+                    struct hold *hold, struct bid *ret, struct room *ret_room) {
+    *ret = bid_whole(t);
+    if (hold_take(hold, p, now_s, ret->picousd, w, false) == HELD)
+        return HELD;
+    for (int i = 0; i < 4; i++) { // what is left may shrink between looking and taking
+        *ret_room = purse_room(p, now_s);
+        if (!bid_cut(t, ret_room->left, ret))
+            return HELD_NOT;
+        enum held r = hold_take(hold, p, now_s, ret->picousd, w, queue);
+        if (r != HELD_NOT)
+            return r;
+    }
+    return HELD_NOT;
+}
+
+bool bid_raise(const struct bid_terms *t, struct hold *hold, struct bid *b, int64_t reserved) {
+    int64_t more = bid_output_cost(t, reserved) - bid_output_cost(t, b->reserved);
+    if (!hold_more(hold, more))
+        return false;
+    b->reserved = reserved;
+    b->picousd += more;
+    return true;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LEDGER_STORE_OWN_H
+#define LEDGER_STORE_OWN_H
+// What store_sqlite.c and store_money.c share.
+#include <sqlite3.h>
+#include "ledger/store.h"
+
+enum money_sql {
+    MONEY_SPENT,
+    MONEY_OPEN,
+    MONEY_MARK,
+    MONEY_SPEND_KEY,
+    MONEY_SPEND_MODEL,
+    MONEY_SPEND_ENDPOINT,
+    MONEY_SPEND_RUN,
+    MONEY_SPEND_DAY,
+    MONEY_RUN_PUT,
+    MONEY_EACH_RUN,
+    MONEY_OLDEST,
+    MONEY_JOIN,
+    MONEY_JOINED,
+    MONEY_KEY_PUT,
+    MONEY_KEY_REVOKE,
+    MONEY_EACH_KEY,
+    MONEY_SQL_N
+};
+extern const char *const store_money_texts[MONEY_SQL_N];
+
+struct store_tallies;
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt **sql;               // of store_sqlite.c
+    sqlite3_stmt *money[MONEY_SQL_N]; // of store_money.c
+    struct store_tallies *tallies;
+};
+
+static inline enum err store_err_of(int rc) {
+    return rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW ? ERR_OK : ERR_DISK;
+}
+
+static inline void store_bind(sqlite3_stmt *q, int at, struct slice v) {
+    (void)sqlite3_bind_text(q, at, v.p ? v.p : "", (int)v.n, SQLITE_STATIC);
+}
+
+static inline struct slice store_column(sqlite3_stmt *q, int at) {
+    const char *p = (const char *)sqlite3_column_text(q, at);
+    return slice_of(p, p ? (size_t)sqlite3_column_bytes(q, at) : 0);
+}
+
+#endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs the unit tests that are linked in: gridtie-unit [--fork] [--list] [--verbose] [SUBSTRING…].
+ * Runs the unit tests that are linked in: gridtie-unit [--fork | --jobs N] [--list] [--verbose] [SUBSTRING…].
  *
  * A test is taken when its name or its file's path holds one of the substrings. With --fork each test runs in a child,
  * so that a crash, a sanitizer's report, a leak or a hang counts as one failed test and the others go on; without it
- * all run here, which is what a debugger wants. The last line is `N passed, N failed, N skipped`; the exit status is 1
+ * all run here, which is what a debugger wants. --jobs N has N children at a time (many tests wait for timers), each
+ * one's output kept together until it ends. The last line is `N passed, N failed, N skipped`; the exit status is 1
  * on any failure, and when no test was run.
  */
 #include "unit.h"
@@ -23,6 +24,7 @@ enum outcome { OUTCOME_PASSED, OUTCOME_FAILED, OUTCOME_SKIPPED };
 #define EXIT_SKIPPED 77
 /* A sanitizer build on a loaded machine is slow; a test that hangs is longer than this. */
 #define TEST_LIMIT_S 120
+#define JOBS_MAX 32
 
 static struct unit_test *first;
 static enum outcome current;
@@ -124,21 +126,41 @@ static enum outcome test_run_here(const struct unit_test *t) {
     return current;
 }
 
-static enum outcome test_run_forked(const struct unit_test *t) {
+/* One place for a running child. */
+struct job {
+    const struct unit_test *test;
+    pid_t pid;    /* 0: free */
+    FILE *output; /* an unlinked file that the child writes to; NULL: it writes to our own stderr */
+};
+
+static struct job jobs[JOBS_MAX];
+static int counts[3];
+
+static void count_outcome(const struct unit_test *t, enum outcome got) {
+    counts[got]++;
+    if (got == OUTCOME_FAILED)
+        fprintf(stderr, "FAILED %s: %s\n", t->file, t->name);
+    else if (got == OUTCOME_SKIPPED)
+        fprintf(stderr, "SKIPPED %s: %s\n", t->file, t->name);
+}
+
+static void job_start(struct job *j, const struct unit_test *t, bool keep_output) {
+    j->test = t;
+    j->output = keep_output ? tmpfile() : NULL;
     fflush(NULL);
-    pid_t pid = fork();
-    if (pid < 0) {
-        perror("fork");
-        return OUTCOME_FAILED;
+    j->pid = fork();
+    if (j->pid != 0)
+        return;
+    if (j->output != NULL) {
+        dup2(fileno(j->output), STDERR_FILENO);
+        dup2(fileno(j->output), STDOUT_FILENO);
     }
-    if (pid == 0) {
-        alarm(TEST_LIMIT_S);
-        enum outcome got = test_run_here(t);
-        exit(got == OUTCOME_PASSED ? 0 : got == OUTCOME_SKIPPED ? EXIT_SKIPPED : 1); /* exit: LSan looks for leaks */
-    }
-    int status = 0;
-    if (waitpid(pid, &status, 0) != pid)
-        return OUTCOME_FAILED;
+    alarm(TEST_LIMIT_S);
+    enum outcome got = test_run_here(t);
+    exit(got == OUTCOME_PASSED ? 0 : got == OUTCOME_SKIPPED ? EXIT_SKIPPED : 1); /* exit: LSan looks for leaks */
+}
+
+static enum outcome outcome_of(const struct unit_test *t, int status) {
     if (WIFSIGNALED(status))
         fprintf(stderr, "%s: %s: ended by signal %d (%s)\n", t->file, t->name, WTERMSIG(status),
                 strsignal(WTERMSIG(status)));
@@ -149,6 +171,45 @@ static enum outcome test_run_forked(const struct unit_test *t) {
     return OUTCOME_FAILED;
 }
 
+static void job_end(struct job *j, int status) {
+    char bytes[4096];
+    if (j->output != NULL) {
+        rewind(j->output);
+        for (size_t n; (n = fread(bytes, 1, sizeof bytes, j->output)) > 0;)
+            fwrite(bytes, 1, n, stderr);
+        fclose(j->output);
+    }
+    count_outcome(j->test, outcome_of(j->test, status));
+    j->pid = 0;
+}
+
+/* Waits for the next of the n places' children to end; false when none runs. */
+static bool jobs_wait(int n) {
+    int status = 0;
+    pid_t pid = wait(&status);
+    for (int i = 0; pid > 0 && i < n; i++)
+        if (jobs[i].pid == pid)
+            job_end(&jobs[i], status);
+    return pid > 0;
+}
+
+static void test_run_forked(const struct unit_test *t, int n) {
+    for (;;) {
+        for (int i = 0; i < n; i++) {
+            if (jobs[i].pid != 0)
+                continue;
+            job_start(&jobs[i], t, n > 1);
+            if (jobs[i].pid < 0) {
+                perror("fork");
+                jobs[i].pid = 0;
+                count_outcome(t, OUTCOME_FAILED);
+            }
+            return;
+        }
+        jobs_wait(n);
+    }
+}
+
 static bool test_matches(const struct unit_test *t, char **filters, int n) {
     for (int i = 0; i < n; i++)
         if (strstr(t->name, filters[i]) != NULL || strstr(t->file, filters[i]) != NULL)
@@ -156,41 +217,46 @@ static bool test_matches(const struct unit_test *t, char **filters, int n) {
     return n == 0;
 }
 
-int main(int argc, char **argv) {
-    bool forked = false, list = false, verbose = false;
-    int at = 1;
-    for (; at < argc && argv[at][0] == '-'; at++) {
-        if (strcmp(argv[at], "--fork") == 0) {
-            forked = true;
-        } else if (strcmp(argv[at], "--list") == 0) {
-            list = true;
-        } else if (strcmp(argv[at], "--verbose") == 0) {
-            verbose = true;
-        } else {
-            fprintf(stderr, "usage: %s [--fork] [--list] [--verbose] [SUBSTRING...]\n", argv[0]);
-            return 2;
-        }
-    }
+static int usage(const char *name) {
+    fprintf(stderr, "usage: %s [--fork | --jobs N] [--list] [--verbose] [SUBSTRING...]\n", name);
+    return 2;
+}
 
-    int count[3] = {0};
+int main(int argc, char **argv) {
+    bool list = false, verbose = false;
+    int at = 1, at_once = 0; /* 0: all here */
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        if (strcmp(argv[at], "--fork") == 0)
+            at_once = 1;
+        else if (strcmp(argv[at], "--jobs") == 0 && at + 1 < argc)
+            at_once = atoi(argv[++at]);
+        else if (strcmp(argv[at], "--list") == 0)
+            list = true;
+        else if (strcmp(argv[at], "--verbose") == 0)
+            verbose = true;
+        else
+            return usage(argv[0]);
+    }
+    if (at_once < 0 || at_once > JOBS_MAX)
+        return usage(argv[0]);
+
     for (const struct unit_test *t = first; t != NULL; t = t->next) {
         if (!test_matches(t, argv + at, argc - at))
             continue;
-        if (list) {
-            printf("%s: %s\n", t->file, t->name);
+        if (verbose || list)
+            fprintf(list ? stdout : stderr, "%s: %s\n", t->file, t->name);
+        if (list)
             continue;
-        }
-        if (verbose)
-            fprintf(stderr, "%s: %s\n", t->file, t->name);
-        enum outcome got = forked ? test_run_forked(t) : test_run_here(t);
-        count[got]++;
-        if (got == OUTCOME_FAILED)
-            fprintf(stderr, "FAILED %s: %s\n", t->file, t->name);
-        else if (got == OUTCOME_SKIPPED)
-            fprintf(stderr, "SKIPPED %s: %s\n", t->file, t->name);
+        if (at_once > 0)
+            test_run_forked(t, at_once);
+        else
+            count_outcome(t, test_run_here(t));
     }
     if (list)
         return 0;
-    printf("%d passed, %d failed, %d skipped\n", count[OUTCOME_PASSED], count[OUTCOME_FAILED], count[OUTCOME_SKIPPED]);
-    return count[OUTCOME_FAILED] > 0 || count[OUTCOME_PASSED] + count[OUTCOME_SKIPPED] == 0 ? 1 : 0;
+    while (jobs_wait(at_once))
+        ;
+    printf("%d passed, %d failed, %d skipped\n", counts[OUTCOME_PASSED], counts[OUTCOME_FAILED],
+           counts[OUTCOME_SKIPPED]);
+    return counts[OUTCOME_FAILED] > 0 || counts[OUTCOME_PASSED] + counts[OUTCOME_SKIPPED] == 0 ? 1 : 0;
 }

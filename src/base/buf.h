@@ -16,8 +16,6 @@ struct buf {
 // On an array of the caller's: never allocates, never grows, is never given to buf_done.
 #define BUF_FIXED(array) ((struct buf){(array), 0, sizeof(array) - 1, sizeof(array) - 1, false})
 #define BUF_INIT(max_bytes) ((struct buf){NULL, 0, 0, (max_bytes), false})
-// Over the caller's array, which it fills and never leaves. Not for buf_done.
-#define BUF_ON(array) ((struct buf){(array), 0, sizeof(array) - 1, sizeof(array) - 1, false})
 
 void buf_init(struct buf *b, size_t max_bytes);
 void buf_done(struct buf *b);              // frees; usable again
@@ -30,6 +28,8 @@ static inline bool buf_reserve(struct buf *b, size_t more) {
 static inline void buf_append_mem(struct buf *b, const void *p, size_t n) {
     if (n == 0 || !buf_reserve(b, n))
         return;
+    if (!b->p)
+        __builtin_unreachable(); // room for one byte is a place; the analyzer can't see that
     memcpy(b->p + b->len, p, n);
     b->len += n;
 }

@@ -92,7 +92,7 @@ TEST(buf_keeps_what_it_had_when_memory_ends) {
 
 TEST(buf_on_an_array_fills_it_and_no_more) {
     char room[6];
-    struct buf b = BUF_ON(room);
+    struct buf b = BUF_FIXED(room);
     buf_append_str(&b, "12345");
     CHECK(!b.failed);
     CHECK_STREQ(buf_cstr(&b), "12345");

@@ -18,7 +18,7 @@ static void keys_show(struct arena *a, yyjson_val *root) {
     table_init(&t, a, heads);
     yyjson_arr_foreach(keys, i, n, k) {
         table_add(&t, json_get_str(k, "name"));
-        table_add_str(&t, text_printf(a, "gt-%.*s", SLICE_FMT(json_get_str(k, "prefix"))));
+        table_add_str(&t, text_printf(a, "gt-%s", text_plain(a, json_get_str(k, "prefix"))));
         table_add(&t, json_get_str(k, "budgets"));
         table_add(&t, slice_first(json_get_str(k, "created"), time));
         table_add(&t, slice_first(json_get_str(k, "revoked"), time));

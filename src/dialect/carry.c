@@ -153,6 +153,7 @@ static enum err package_find(struct arena *a, struct slice text, bool is_id, str
     size_t at = slice_search(text, slice_str(mark)), n = strlen(mark);
     bool fits = false;
     *ret_found = false;
+    *ret = (struct package){0};
     if (at == SIZE_MAX || (!is_id && at != 0) || text.n - at > LIMIT_CARRIED_BYTES + 16)
         return ERR_OK;
     for (size_t more; is_id && (more = slice_search(slice_from(text, at + n), slice_str(mark))) != SIZE_MAX;)

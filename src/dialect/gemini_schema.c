@@ -100,6 +100,8 @@ static enum err put_count(struct schema_out *out, const struct field_at *at, con
 }
 
 static bool named(const char *key, const char *camel) {
+    if (!key)
+        return false; // an element, not a member
     for (; *key; key++) {
         char c = *camel >= 'A' && *camel <= 'Z' ? (char)(*camel - 'A' + 'a') : *camel;
         if (*key == '_')

@@ -26,7 +26,8 @@ static struct request *read(const char *body, struct problem *p) {
 static const char *written(const struct request *r, const struct dialect *by, struct wire_request *wire) {
     struct problem p = PROBLEM(ERR_OK);
     const struct write_options o = {.model = SLICE("up"), .max_tokens = -1, .stream = -1, .default_max_tokens = 9};
-    return by->write_request(&arena, r, &o, wire, &p) ? NULL : arena_cstr(&arena, wire->body);
+    const char *text = by->write_request(&arena, r, &o, wire, &p) ? NULL : arena_cstr(&arena, wire->body);
+    return text ? text : "(not written)";
 }
 
 static bool noted(const struct wire_request *wire, const char *path) {

@@ -31,7 +31,7 @@ int64_t exchange_age_us(const struct exchange *x) {
 
 // Loop number, time and a counter: unique over restarts, and a cancel or GET finds its loop.
 static void exchange_name(struct exchange *x) {
-    struct buf id = BUF_ON(x->id);
+    struct buf id = BUF_FIXED(x->id);
     buf_append_char(&id, 'x');
     buf_append_hex(&id, x->w->loop.index, 2);
     buf_append_hex(&id, (uint64_t)x->start_wall_us, 12);

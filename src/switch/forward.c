@@ -137,7 +137,7 @@ static struct headers attempt_headers(struct attempt *at) {
     if (!h)
         return (struct headers){NULL, 0};
     char digits[16];
-    struct buf hop = BUF_ON(digits);
+    struct buf hop = BUF_FIXED(digits);
     size_t n = headers_of_client(at, h, 8);
     for (size_t i = 0; i < at->wire.n_headers; i++)
         if (!header_is_in(h, n, at->wire.headers[i].name))

@@ -23,7 +23,7 @@ static void header_put(struct reply_headers *h, const char *name, const char *va
 
 // Pico-USD as decimal USD without rounding, trailing zeros cut: 1500000 → "0.0000015". Below 0: not known.
 static const char *cost_text(char (*room)[COST_BYTES], int64_t picousd) {
-    struct buf b = BUF_ON(*room);
+    struct buf b = BUF_FIXED(*room);
     if (picousd < 0)
         return "unknown";
     buf_append_fixed(&b, (uint64_t)picousd, 12);
@@ -53,7 +53,7 @@ int64_t exchange_cost(const struct exchange *x) {
 static void headers_timing(const struct exchange *x, struct reply_headers *h) {
     const struct attempt *at = answering(x);
     int64_t age_us = exchange_age_us(x);
-    struct buf b = BUF_ON(h->timing);
+    struct buf b = BUF_FIXED(h->timing);
     if (at) {
         buf_append_str(&b, "decide;dur=");
         buf_append_fixed(&b, (uint64_t)x->step_us[STEP_DECIDE], 3);

@@ -70,7 +70,7 @@ static struct drop_record *drops_of(struct exchange *x) {
 static void settle_journal(struct exchange *x) {
     struct attempt_record records[LIMIT_ATTEMPTS];
     char reach_text[256];
-    struct buf reach = BUF_ON(reach_text);
+    struct buf reach = BUF_FIXED(reach_text);
     const struct payer *run = x->purse.payers[SCOPE_RUN];
     for (unsigned i = 0; i < x->n_attempts; i++)
         attempt_to_record(x, x->attempts[i], &records[i]);

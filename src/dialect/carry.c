@@ -168,7 +168,7 @@ static enum err package_find(struct arena *a, struct slice text, bool is_id, str
 
 static bool field_next(struct slice *rest, char *ret_kind, struct slice *ret) {
     uint64_t n;
-    size_t colon = slice_find(*rest, ':');
+    size_t colon = rest->p ? slice_find(*rest, ':') : SIZE_MAX;
     if (colon == SIZE_MAX || colon < 2 || !slice_u64(slice_of(rest->p + 1, colon - 1), &n) || n > rest->n - colon - 1)
         return false;
     *ret_kind = rest->p[0];

@@ -119,8 +119,9 @@ def test_a_storm_of_clients_and_kills_stays_below_every_limit(tmp_path, loops):
 
 def wire_bound(sim):
     body = json.loads(sim.last()["body"])
-    options = body.get("options") or {}
-    return body.get("max_tokens") or body.get("max_completion_tokens") or options.get("num_predict")
+    places = {**body, **body.get("options", {}), **body.get("generationConfig", {})}
+    names = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict", "maxOutputTokens")
+    return next((places[name] for name in names if name in places), None)
 
 
 @pytest.mark.parametrize("upstream", DIALECTS)

@@ -24,7 +24,8 @@ struct money_call {
     bool keyed; // by a client's key, which sees its own only
     char key[TEXT_BYTES], name[TEXT_BYTES], budget[TEXT_BYTES * 4];
     char secret[KEY_SECRET_BYTES];
-    struct payer *stopped;
+    struct payer *stopped;            // a run
+    const struct config_key *revoked; // lives as long as the ledger
     struct buf out, problem;
     enum err err;
 };
@@ -59,31 +60,35 @@ static void call_work(void *arg) {
         k->err = ledger_key_add(l, k->snap->config, name, slice_str(k->budget), k->secret, &k->problem);
         break;
     case CALL_KEY_REVOKE:
-        k->err = ledger_key_revoke(l, name);
+        k->err = ledger_key_revoke(l, name, &k->revoked);
         break;
     }
 }
 
-// ---- a stopped run's exchanges end on their loops
+// ---- the exchanges of a stopped run or a revoked key end on their loops
 
 struct stop_letter {
     struct worker *w;
-    struct payer *run;
+    struct payer *run;            // or NULL
+    const struct config_key *key; // or NULL
 };
 
 static void stop_read(void *arg) {
     struct stop_letter *letter = arg;
-    worker_stop_run(letter->w, letter->run);
+    if (letter->run)
+        worker_stop_run(letter->w, letter->run);
+    if (letter->key)
+        worker_stop_key(letter->w, letter->key);
     payer_unref(letter->run);
     mem_free(letter);
 }
 
-static void run_stop_everywhere(struct daemon *d, struct payer *run) {
+static void stop_everywhere(struct daemon *d, struct payer *run, const struct config_key *key) {
     for (unsigned i = 0; i < d->n_shifts; i++) {
         struct stop_letter *letter = mem_alloc(sizeof *letter);
         if (!letter)
             return; // what runs ends by itself; nothing new begins
-        *letter = (struct stop_letter){&d->shifts[i].worker, payer_ref(run)};
+        *letter = (struct stop_letter){&d->shifts[i].worker, payer_ref(run), key};
         if (loop_post(&d->shifts[i].worker.loop, stop_read, letter) == ERR_OK)
             continue;
         payer_unref(run);
@@ -130,8 +135,8 @@ static void call_free(struct money_call *k) {
 
 static void call_done(void *arg) {
     struct money_call *k = arg;
-    if (k->stopped)
-        run_stop_everywhere(k->shift->d, k->stopped);
+    if (k->stopped || k->revoked)
+        stop_everywhere(k->shift->d, k->stopped, k->revoked);
     if (k->conn)
         conn_set_user(k->conn, NULL);
     if (k->problem.len)

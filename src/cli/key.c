@@ -53,7 +53,7 @@ static int change(const struct cli *c, const char *path, const char *name, bool 
     if (e || t.status != 200)
         status = talk_explain(&t, e, buf_slice(&answer));
     else if (!add)
-        (void)printf("revoked %s; what it has under way may finish\n", name);
+        (void)printf("revoked %s; what it had under way is ended\n", name);
     else if (c->value[OPT_JSON])
         (void)printf("%.*s\n", SLICE_FMT(buf_slice(&answer)));
     else

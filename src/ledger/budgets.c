@@ -136,10 +136,10 @@ enum err ledger_key_add(struct ledger *l, const struct config *c, struct slice n
     return e;
 }
 
-enum err ledger_key_revoke(struct ledger *l, struct slice name) {
+enum err ledger_key_revoke(struct ledger *l, struct slice name, const struct config_key **ret) {
     enum err e = ledger_lock_fed(l);
     if (!e)
-        e = keyring_revoke(ledger_keyring(l), name);
+        e = keyring_revoke(ledger_keyring(l), name, ret);
     ledger_unlock(l);
     return e;
 }

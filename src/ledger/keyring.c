@@ -359,11 +359,13 @@ enum err keyring_add(struct keyring *k, struct slice name, struct slice budgets,
     return key_store(k, &row);
 }
 
-enum err keyring_revoke(struct keyring *k, struct slice name) {
+enum err keyring_revoke(struct keyring *k, struct slice name, const struct config_key **ret) {
     int64_t now = clock_wall_us();
     enum err e = store_key_revoke(k->store, name, now);
     for (size_t i = 0; !e && i < keyring_count(k); i++)
-        if (slice_is(name, k->keys[i]->key.name))
+        if (slice_is(name, k->keys[i]->key.name)) {
             atomic_store(&k->keys[i]->revoked_us, now);
+            *ret = &k->keys[i]->key;
+        }
     return e;
 }

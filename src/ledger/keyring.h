@@ -44,7 +44,7 @@ MUST_CHECK enum err budgets_parse(struct slice text, struct config_budget **ret,
 // ERR_DISK, ERR_NO_MEMORY.
 MUST_CHECK enum err keyring_add(struct keyring *k, struct slice name, struct slice budgets,
                                 char ret_secret[KEY_SECRET_BYTES], struct buf *problem);
-// ERR_NOT_FOUND, ERR_DISK.
-MUST_CHECK enum err keyring_revoke(struct keyring *k, struct slice name);
+// *ret: what keyring_find gave for it. ERR_NOT_FOUND, ERR_DISK.
+MUST_CHECK enum err keyring_revoke(struct keyring *k, struct slice name, const struct config_key **ret);
 
 #endif

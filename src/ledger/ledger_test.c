@@ -533,7 +533,7 @@ TEST(ledger_of_a_large_database_looks_at_the_money) {
     CHECK_EQ(ledger_open(&o, &f.l, &problem), ERR_OK);
     fixture_close(&f);
     memset(junk, 'j', sizeof junk);
-    int page = root_page(path, "sums"), fd = open(path, O_WRONLY);
+    int page = root_page(path, "spend"), fd = open(path, O_WRONLY);
     CHECK(page > 1);
     CHECK_EQ(pwrite(fd, junk, sizeof junk, (off_t)(page - 1) * 4096), sizeof junk);
     (void)close(fd);

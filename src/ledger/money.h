@@ -32,7 +32,8 @@ MUST_CHECK enum err ledger_keys(struct ledger *l, struct buf *json);
 // As keyring_add; its budgets are in force when it returns.
 MUST_CHECK enum err ledger_key_add(struct ledger *l, const struct config *c, struct slice name, struct slice budgets,
                                    char ret_secret[KEY_SECRET_BYTES], struct buf *problem);
-MUST_CHECK enum err ledger_key_revoke(struct ledger *l, struct slice name);
+// Nobody is let in with it any more. *ret: what keyring_find gave for it, so that its exchanges can be ended.
+MUST_CHECK enum err ledger_key_revoke(struct ledger *l, struct slice name, const struct config_key **ret);
 // Nothing more is begun for it, also after a restart. key p NULL: the run of that name, whosever it is; ERR_NOT_FOUND,
 // ERR_LIMIT when several keys have one of that name. *ret: a reference, so that its exchanges can be ended.
 MUST_CHECK enum err ledger_run_stop(struct ledger *l, struct slice key, struct slice run, struct payer **ret);

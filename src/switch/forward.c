@@ -382,8 +382,7 @@ void attempt_fail(struct attempt *at, const struct problem *given) {
         return;
     if ((may_go_on(x, &p) && stage_next(x)) || local_estimates(x, &p))
         return;
-    if (!x->problem.err)
-        exchange_fail(x, &p);
+    exchange_fail(x, &p); // where not even the next attempt could be made, that is the problem already
 }
 
 // ---- what the upstream does

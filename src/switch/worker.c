@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker's own state: the journal's part of a turn, the snapshot that new exchanges take, and ending what runs: of a run
-// that was stopped, or everything when a drain has lasted too long. Runs on the worker's thread only.
+// that was stopped, of a key that was revoked, or everything when a drain has lasted too long. Runs on the worker's thread only.
 #include "switch/worker.h"
 #include "switch/attempt.h"
 
@@ -32,15 +32,34 @@ void worker_cut(struct worker *w) {
     }
 }
 
+static bool is_of_run(const struct exchange *x, const void *run) {
+    return x->purse.payers[SCOPE_RUN] == run;
+}
+
+static bool is_of_key(const struct exchange *x, const void *key) {
+    return x->key == key;
+}
+
 // One that ends may take others with it (its helper calls), so the list is begun anew after each.
-static struct exchange *live_of_run(struct worker *w, const struct payer *run) {
+static void stop_those(struct worker *w, bool (*is_of)(const struct exchange *x, const void *whose), const void *whose,
+                       const struct problem *p) {
     struct exchange *x = w->live;
-    while (x && (x->purse.payers[SCOPE_RUN] != run || x->problem.err))
-        x = x->next;
-    return x;
+    while (x) {
+        if (is_of(x, whose) && !x->problem.err) {
+            exchange_fail(x, p);
+            x = w->live;
+        } else {
+            x = x->next;
+        }
+    }
 }
 
 void worker_stop_run(struct worker *w, const struct payer *run) {
-    for (struct exchange *x; (x = live_of_run(w, run));)
-        exchange_fail(x, &PROBLEM(ERR_RUN_STOPPED));
+    stop_those(w, is_of_run, run, &PROBLEM(ERR_RUN_STOPPED));
+}
+
+void worker_stop_key(struct worker *w, const struct config_key *key) {
+    struct problem p = PROBLEM(ERR_UNAUTHORIZED);
+    p.message = SLICE("this key was revoked");
+    stop_those(w, is_of_key, key, &p);
 }

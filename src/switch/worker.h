@@ -38,9 +38,11 @@ struct worker {
 void worker_commit_later(struct worker *w);
 // Own thread: takes the reference.
 void worker_set_snapshot(struct worker *w, struct snapshot *s);
-// Own thread: ends the live exchanges of that run with ERR_RUN_STOPPED.
+// Own thread: ends the live exchanges of that run with ERR_RUN_STOPPED, those of a revoked key with ERR_UNAUTHORIZED.
 struct payer;
+struct config_key;
 void worker_stop_run(struct worker *w, const struct payer *run);
+void worker_stop_key(struct worker *w, const struct config_key *key);
 // Own thread: ends every live exchange with ERR_DRAINING.
 void worker_cut(struct worker *w);
 

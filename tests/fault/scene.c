@@ -28,7 +28,7 @@ bool scene_rig(struct rig *r) {
                              "\"answers\":{\"text\":\"{\\\"answer\\\":{\\\"n\\\":1}}\",\"chunk_chars\":4}}}");
 }
 
-#define BIG_ORDER "[[sim {\\\"big\\\":12000,\\\"chunk_chars\\\":8000}]]"
+#define BIG_ORDER "[[sim {\\\"big\\\":12000,\\\"chunk_chars\\\":8000,\\\"ignore_max\\\":true}]]"
 #define ORDER \
     "[[sim {\\\"split\\\":170,\\\"split_us\\\":1000,\\\"text\\\":\\\"one two three four\\\",\\\"chunk_chars\\\":9}]]"
 

@@ -45,7 +45,7 @@ def gridtie(tmp_path, loops):
 
     def start(config, **more):
         folder = tmp_path / f"gridtie{len(started)}"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         daemon = Gridtie(folder, config, **{"loops": loops, **more})
         started.append(daemon)
         return daemon

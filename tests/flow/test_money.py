@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from harness import (DIALECTS, FINISH, Client, Gridtie, ask, assert_error_shape, chat, error_text, eventually, order,
-                     read)
+from harness import (DIALECTS, FINISH, Client, ask, assert_error_shape, chat, complete_config, error_text, eventually,
+                     order, read)
 from storm import Storm
 
 USD = 10**12
@@ -47,14 +47,20 @@ def teach(daemon, n=8, words=20, **more):
 # ---- a budget is a promise
 
 
+AS_WRITTEN = """
+catalogue: {models: [{name: mock/mock, input: 250 USD/M, output: 1000 USD/M}]}
+keys: [{name: bar, secret_file: ./bar.key, budgets: [{amount: 2 USD, window: total}]}]
+"""
+
+
 @pytest.mark.parametrize("what", [{}, {"words": 400}, {"chunk_ms": 10, "words": 30}, {"first_ms": 150}],
                          ids=["default", "long-at-once", "slow", "late"])
-def test_sixty_four_clients_at_once_spend_what_there_is_and_no_more(sims, gridtie, tmp_path, what):
-    sim = priced(sims)
-    (tmp_path / "bar.key").write_text("secret-of-bar\n")
-    (tmp_path / "bar.key").chmod(0o600)
-    keys = [{"name": "bar", "secret_file": str(tmp_path / "bar.key"), "budgets": [{"amount": "2 USD", "window": "total"}]}]
-    daemon = gridtie({**config(sim), "keys": keys})
+def test_sixty_four_clients_at_once_spend_what_there_is_and_no_more(sims, gridtie, tmp_path, loops, what):
+    sim, folder = priced(sims), tmp_path / "gridtie0"
+    folder.mkdir()
+    (folder / "bar.key").write_text("secret-of-bar\n")
+    (folder / "bar.key").chmod(0o600)
+    daemon = gridtie(complete_config({"endpoints": [sim.endpoint("mock", "openai", ["mock"])]}, loops) + AS_WRITTEN)
     refused, bills, done = [], [], threading.Event()
 
     def client(i):
@@ -119,8 +125,9 @@ def test_a_storm_of_clients_and_kills_stays_below_every_limit(tmp_path, loops):
 
 def wire_bound(sim):
     body = json.loads(sim.last()["body"])
-    options = body.get("options") or {}
-    return body.get("max_tokens") or body.get("max_completion_tokens") or options.get("num_predict")
+    places = {**body, **body.get("options", {}), **body.get("generationConfig", {})}
+    names = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict", "maxOutputTokens")
+    return next((places[name] for name in names if name in places), None)
 
 
 @pytest.mark.parametrize("upstream", DIALECTS)
@@ -541,21 +548,38 @@ def test_a_made_key_is_shown_once_kept_as_a_hash_and_can_be_revoked(sims, gridti
             assert not f.is_file() or where.encode() not in f.read_bytes(), f"the secret is in {f}"
     listed = json.loads(daemon.cli("key", "list", "--json").stdout)["keys"]
     assert [(k["name"], k["revoked"]) for k in listed] == [("ann", None)] and secret.startswith("gt-" + listed[0]["prefix"])
-    c = Client(daemon.port)
-    path, body = chat("openai", "mock/mock", order(words=10, chunk_ms=40), True, max_tokens=30)
-    c.request("POST", path, body, ann)
-    assert c.head()[0] == 200 and c.some()
     assert daemon.cli("key", "revoke", "ann").returncode == 0
     assert ask(daemon, "openai", "mock/mock", headers=ann)[0].status == 401, "at once"
-    rest = b""
-    while more := c.some():
-        rest += more
-    assert rest.endswith(b"data: [DONE]\n\n"), "what runs ends cleanly"
     daemon.kill()
     daemon.restart()
     assert ask(daemon, "openai", "mock/mock", headers=ann)[0].status == 401
     assert ask(daemon, "openai", "mock/mock")[0].status == 401, "revoking the last key opens no door"
     assert daemon.cli("key", "revoke", "ann").returncode == 1
+
+
+@each
+@both
+def test_a_revoked_key_ends_what_it_has_under_way_and_says_so(sims, gridtie, client, stream):
+    sim = priced(sims)
+    daemon = gridtie(config(sim, {"amount": "5 USD"}, budgets={"whole": [{"amount": "9 USD"}]}, loopback="owner"))
+    ann, bob = ({"Authorization": "Bearer " + daemon.cli("key", "add", name).stdout.strip()} for name in ("ann", "bob"))
+    clients = [Client(daemon.port) for _ in range(2)]
+    path, body = chat(client, "mock/mock", order(words=80, chunk_ms=20, first_ms=0 if stream else 1000), stream)
+    for c, key in zip(clients, (ann, bob)):
+        c.request("POST", path, body, key)
+    eventually(lambda: len(sim.requests()) == 2, 5, "they run")
+    assert daemon.cli("key", "revoke", "ann").returncode == 0
+    reply = clients[0].reply()
+    a = read(client, reply, stream) if stream else None
+    if stream:
+        assert reply.status == 200 and "this key was revoked" in str(a.error) and not a.ended
+    else:
+        assert reply.status == 401 and "this key was revoked" in assert_error_shape(client, reply)
+    other = clients[1].reply()
+    assert other.status == 200 and read(client, other, stream).ended, "another key's goes on"
+    assert sorted(r["outcome"] for r in sim.requests()) == ["done", "gone"], "its upstream was stopped"
+    budget = next(b for b in daemon.get("/gridtie/v1/spend").json["budgets"] if "key" not in b)
+    assert budget["open_picousd"] == 0 and budget["settled_picousd"] >= bill_usd(sim) * USD
 
 
 def test_a_made_keys_budget_holds_and_survives(sims, gridtie):

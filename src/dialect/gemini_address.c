@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gemini's addresses, which say what other dialects have in the body: the model, the method, and by ?alt=sse how a stream
 // is framed. The SDK asks under /v1beta or /v1, by its version. A model may be one of ours, with slashes and colons in it
-// ("local/qwen3:8b"), as it is or percent-encoded. Pure, arena memory.
+// ("local/qwen3:8b"), as it is or percent-encoded; some clients take such a name for a whole resource ("tunedModels/x") and
+// leave "models/" out. Pure, arena memory.
 #include "base/limits.h"
 #include "dialect/gemini.h"
 
@@ -14,6 +15,12 @@ const struct dialect_address gemini_addresses[] = {
     {"POST", "/v1/models/{model}:generateContent", OP_CHAT},
     {"POST", "/v1/models/{model}" STREAM, OP_CHAT},
     {"POST", "/v1/models/{model}:countTokens", OP_COUNT_TOKENS},
+    {"POST", "/v1beta/{model}:generateContent", OP_CHAT}, // behind those with "models/", which it would match too
+    {"POST", "/v1beta/{model}" STREAM, OP_CHAT},
+    {"POST", "/v1beta/{model}:countTokens", OP_COUNT_TOKENS},
+    {"POST", "/v1/{model}:generateContent", OP_CHAT},
+    {"POST", "/v1/{model}" STREAM, OP_CHAT},
+    {"POST", "/v1/{model}:countTokens", OP_COUNT_TOKENS},
     {NULL, NULL, OP_CHAT},
 };
 
@@ -59,7 +66,7 @@ enum err gemini_read_address(struct arena *a, struct slice path, struct slice qu
     struct slice model = SLICE_NONE;
     for (const struct dialect_address *at = gemini_addresses; at->method && !model.p; at++)
         (void)dialect_path_split(at->path, path, &model);
-    if (!model.n)
+    if (!model.n || slice_ends(model, "/"))
         return refuse(problem, ERR_MISSING_FIELD, "model: the address names none");
     if (model.n > 3 * LIMIT_MODEL_NAME_BYTES)
         return refuse(problem, ERR_BAD_FIELD, "model: the name is too long");

@@ -48,6 +48,8 @@ TEST(gemini_addresses_say_model_and_stream) {
         {"/v1/models/local/qwen3:8b:generateContent", "", "local/qwen3:8b", false, false},
         {"/v1/models/local%2Fqwen3%3a8b:generateContent", "", "local/qwen3:8b", false, false},
         {"/v1beta/models/m:streamGenerateContent", "alt=sse", "m", true, false},
+        {"/v1beta/tunedModels/m:generateContent", "", "tunedModels/m", false, false},
+        {"/v1/local/m:8b:streamGenerateContent", "alt=sse", "local/m:8b", true, false},
         {"/v1beta/models/m:streamGenerateContent", "key=k&alt=sse", "m", true, false},
         {"/v1beta/models/m:streamGenerateContent", "alt=json", "m", true, true},
         {"/v1beta/models/m:streamGenerateContent", "", "m", true, true},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the documentation says is there: configs are accepted, links lead somewhere, commands, options, targets of make,
 variables, headers and metrics exist. Needs the program, and nothing of Python but pytest: `make check` runs it too."""
+import json
 import os
 import re
 import subprocess
@@ -138,6 +139,7 @@ def test_dependencies_are_all_listed():
             name, _, package, version = [field.strip() for field in line.split("|")[:4]]
             assert version in page, f"{name}: {package} {version}"
     pinned = re.findall(r"^(\S+)==\S+$", (REPO / "tests/requirements.txt").read_text().split("# brought along")[0], re.M)
+    pinned += json.loads((REPO / "tests/sdk/node/package.json").read_text())["dependencies"]
     assert not [name for name in pinned if name not in page]
 
 

@@ -25,12 +25,12 @@ fuzz:
 	@if [ -n "$(SECONDS)" ]; then tools/fuzz "$(SECONDS)"; fi
 
 run:
-	@tools/setup build engine
+	@tools/setup build engine catalogue
 	@tools/build release
 	@tools/first-run
 
 test:
-	@tools/setup build engine test
+	@tools/setup build engine catalogue test
 	@tools/test
 
 check:
@@ -66,6 +66,7 @@ install: $(if $(wildcard build/release/gridtie),,release)
 	install -D -m 644 share/gridtie.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/gridtie.fish"
 	$(call install_unit,share/systemd/gridtie.service,system)
 	$(call install_unit,share/systemd/gridtie-user.service,user)
+	install -D -m 755 tools/catalogue-sources "$(DESTDIR)$(PREFIX)/libexec/gridtie/catalogue-sources"
 	@if [ -x build/llama-server ]; then \
 	    install -D -m 755 -v build/llama-server "$(DESTDIR)$(PREFIX)/libexec/gridtie/llama-server"; \
 	else echo "no llama-server was built here, so none is installed (tools/setup engine; make)"; fi

@@ -9,7 +9,7 @@ _gridtie() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]:-} options=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key stop check reload sim version help --help" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key catalogue stop check reload sim version help --help" -- "$word")
         return
     fi
     case $previous in
@@ -35,6 +35,7 @@ _gridtie() {
         spend) options="--by --since --json --url --key-file --help" ;;
         runs) options="--key --json --url --key-file --help" ;;
         key) options="--budget --json --url --key-file --help" ;;
+        catalogue) options="--json --url --key-file --help" ;;
         stop) options="--daemon --url --key-file --help" ;;
         check) options="--reference --help" ;;
         reload) options="--url --key-file --help" ;;
@@ -50,9 +51,10 @@ _gridtie() {
         run | stop) mapfile -t COMPREPLY < <(compgen -W "$(_gridtie_models)" -- "$word") ;;
         runs) mapfile -t COMPREPLY < <(compgen -W "stop" -- "$word") ;;
         key) mapfile -t COMPREPLY < <(compgen -W "add list revoke" -- "$word") ;;
+        catalogue) mapfile -t COMPREPLY < <(compgen -W "show diff update" -- "$word") ;;
         why) mapfile -t COMPREPLY < <(compgen -W "last" -- "$word") ;;
         check) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key stop check reload sim version help" -- "$word") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key catalogue stop check reload sim version help" -- "$word") ;;
     esac
 }
 complete -F _gridtie gridtie

@@ -16,6 +16,7 @@ complete -c gridtie -n __fish_use_subcommand -a log -d 'the latest requests'
 complete -c gridtie -n __fish_use_subcommand -a spend -d 'what was spent, and how the budgets stand'
 complete -c gridtie -n __fish_use_subcommand -a runs -d 'the runs of agents and what they spent; stop one'
 complete -c gridtie -n __fish_use_subcommand -a key -d "make, list and revoke clients' keys"
+complete -c gridtie -n __fish_use_subcommand -a catalogue -d 'what is known of models: prices, limits, capabilities'
 complete -c gridtie -n __fish_use_subcommand -a stop -d 'unload a model, or end the daemon'
 complete -c gridtie -n __fish_use_subcommand -a check -d 'check the config, without a daemon'
 complete -c gridtie -n __fish_use_subcommand -a reload -d 'let the daemon read its config again'
@@ -87,6 +88,12 @@ complete -c gridtie -n '__fish_seen_subcommand_from key' -l key-file -r -F -d 'f
 complete -c gridtie -n '__fish_seen_subcommand_from key' -l help -s h -d 'this'
 complete -c gridtie -n '__fish_seen_subcommand_from key' -a 'add list revoke'
 
+complete -c gridtie -n '__fish_seen_subcommand_from catalogue' -l json -d 'JSON instead of text'
+complete -c gridtie -n '__fish_seen_subcommand_from catalogue' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
+complete -c gridtie -n '__fish_seen_subcommand_from catalogue' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
+complete -c gridtie -n '__fish_seen_subcommand_from catalogue' -l help -s h -d 'this'
+complete -c gridtie -n '__fish_seen_subcommand_from catalogue' -a 'show diff update'
+
 complete -c gridtie -n '__fish_seen_subcommand_from stop' -l daemon -d 'end the daemon: open streams may finish first'
 complete -c gridtie -n '__fish_seen_subcommand_from stop' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
 complete -c gridtie -n '__fish_seen_subcommand_from stop' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
@@ -118,4 +125,4 @@ complete -c gridtie -n '__fish_seen_subcommand_from version' -l json -d 'JSON in
 complete -c gridtie -n '__fish_seen_subcommand_from version' -l help -s h -d 'this'
 
 complete -c gridtie -n '__fish_seen_subcommand_from help' -l help -s h -d 'this'
-complete -c gridtie -n '__fish_seen_subcommand_from help' -a 'serve run ps list endpoints why log spend runs key stop check reload sim version help'
+complete -c gridtie -n '__fish_seen_subcommand_from help' -a 'serve run ps list endpoints why log spend runs key catalogue stop check reload sim version help'

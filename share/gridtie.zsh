@@ -21,6 +21,7 @@ _gridtie() {
         'spend:what was spent, and how the budgets stand'
         'runs:the runs of agents and what they spent; stop one'
         "key:make, list and revoke clients' keys"
+        'catalogue:what is known of models\: prices, limits, capabilities'
         'stop:unload a model, or end the daemon'
         'check:check the config, without a daemon'
         'reload:let the daemon read its config again'
@@ -135,6 +136,15 @@ _gridtie() {
                 '-h[this]' \
                 '1:verb:(add list revoke)'
             ;;
+        catalogue)
+            _arguments \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:verb:(show diff update)'
+            ;;
         stop)
             _arguments \
                 '--daemon[end the daemon; open streams may finish first]' \
@@ -184,7 +194,7 @@ _gridtie() {
             _arguments \
                 '--help[this]' \
                 '-h[this]' \
-                '1:command:(serve run ps list endpoints why log spend runs key stop check reload sim version help)'
+                '1:command:(serve run ps list endpoints why log spend runs key catalogue stop check reload sim version help)'
             ;;
     esac
 }

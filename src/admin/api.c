@@ -180,18 +180,6 @@ static void serve_grid(struct shift *s, struct conn *c, void (*write)(struct gri
     buf_done(&out);
 }
 
-static void price_write(struct json_writer *w, const struct price *p) {
-    json_key(w, "price_picousd_per_token");
-    if (!price_known(p)) {
-        json_put_null(w);
-        return;
-    }
-    json_obj(w);
-    json_kv_int(w, "input", p->input);
-    json_kv_int(w, "output", p->output);
-    json_obj_end(w);
-}
-
 static void serve_models(struct shift *s, struct conn *c) {
     static const char *const states[] = {"off", "starting", "ready", "failed"};
     struct buf out = BUF_INIT(16u << 20);
@@ -206,8 +194,7 @@ static void serve_models(struct shift *s, struct conn *c) {
         json_kv_str(&w, "model", t->model);
         json_kv_cstr(&w, "endpoint", t->endpoint->name);
         json_kv_cstr(&w, "zone", zone_name(t->zone));
-        json_kv_int(&w, "context", t->context);
-        price_write(&w, &t->price);
+        target_facts_json(t, &w);
         if (t->endpoint->engine)
             json_kv_cstr(&w, "state", states[atomic_load_explicit(&t->live->engine_state, memory_order_relaxed) & 3]);
         json_kv_int(&w, "size_bytes", t->size_bytes);
@@ -345,5 +332,5 @@ bool api_serve(struct shift *s, struct conn *c, const struct http_request *r) {
         return true;
     if (slice_is(r->method, "POST") && serve_post(s, c, r))
         return true;
-    return money_serve(s, c, r) || lists_serve(s, c, r);
+    return money_serve(s, c, r) || catalogue_serve(s, c, r) || lists_serve(s, c, r);
 }

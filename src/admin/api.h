@@ -2,6 +2,7 @@
 #ifndef ADMIN_API_H
 #define ADMIN_API_H
 #include "admin/daemon.h"
+#include "base/json.h"
 #include "net/server.h"
 
 // The daemon's own addresses and the lists that clients ask for: /gridtie/v1/*, /metrics, /healthz, /, /v1/models,
@@ -16,6 +17,14 @@ bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r);
 
 // --- money.c: spending, runs, keys
 bool money_serve(struct shift *s, struct conn *c, const struct http_request *r);
+
+// --- catalogue.c: what is known of models
+bool catalogue_serve(struct shift *s, struct conn *c, const struct http_request *r);
+// Members of an open object: context, price and where that is from.
+void target_facts_json(const struct target *t, struct json_writer *w);
+
+// --- lists.c: ["text", "image", …], what it takes
+void target_inputs_json(const struct target *t, struct json_writer *w);
 
 // A member of a query string, decoded into `to`; empty when it is not there.
 struct slice api_query(struct slice query, const char *name, char *to, size_t room);

@@ -5,6 +5,7 @@
 #include "admin/api.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "grid/catalogue.h"
 
 #define OLLAMA_VERSION "0.12.0" // what Ollama's clients compare features with
 
@@ -25,6 +26,61 @@ static struct slice list_name(const struct target *t) {
     return t->endpoint->engine ? t->model : slice_str(t->name);
 }
 
+void target_inputs_json(const struct target *t, struct json_writer *w) {
+    json_arr(w);
+    json_put_cstr(w, "text");
+    if (t->vision)
+        json_put_cstr(w, "image");
+    if (t->can & CAN_HEAR)
+        json_put_cstr(w, "audio");
+    if (t->can & CAN_READ_PDF)
+        json_put_cstr(w, "file");
+    json_arr_end(w);
+}
+
+static void outputs_write(const struct target *t, struct json_writer *w) {
+    unsigned other = CAN_EMBED | CAN_DRAW | CAN_SPEAK;
+    json_arr(w);
+    if (!(t->can & other) || t->can & CAN_CHAT)
+        json_put_cstr(w, "text");
+    if (t->can & CAN_EMBED)
+        json_put_cstr(w, "embeddings");
+    if (t->can & CAN_DRAW)
+        json_put_cstr(w, "image");
+    if (t->can & CAN_SPEAK)
+        json_put_cstr(w, "audio");
+    json_arr_end(w);
+}
+
+static void usd_put(struct json_writer *w, const char *key, int64_t picousd) {
+    char text[40];
+    struct buf b = BUF_ON(text);
+    usd_append(&b, picousd);
+    json_kv_str(w, key, buf_slice(&b));
+}
+
+// As OpenRouter's users know them: modalities, and USD per token as text.
+static void openrouter_facts(struct json_writer *w, const struct target *t) {
+    json_key(w, "architecture");
+    json_obj(w);
+    json_key(w, "input_modalities");
+    target_inputs_json(t, w);
+    json_key(w, "output_modalities");
+    outputs_write(t, w);
+    json_obj_end(w);
+    if (!price_known(&t->price))
+        return;
+    json_key(w, "pricing");
+    json_obj(w);
+    usd_put(w, "prompt", t->price.input);
+    usd_put(w, "completion", t->price.output);
+    if (t->price.cache_read >= 0)
+        usd_put(w, "input_cache_read", t->price.cache_read);
+    if (t->price.cache_write >= 0)
+        usd_put(w, "input_cache_write", t->price.cache_write);
+    json_obj_end(w);
+}
+
 static void openai_model(struct json_writer *w, struct slice name, const char *owner, const struct target *t) {
     json_obj(w);
     json_kv_str(w, "id", name);
@@ -35,6 +91,7 @@ static void openai_model(struct json_writer *w, struct slice name, const char *o
         json_kv_cstr(w, "zone", zone_name(t->zone));
         if (t->context)
             json_kv_int(w, "context_length", t->context);
+        openrouter_facts(w, t);
     }
     json_obj_end(w);
 }
@@ -68,6 +125,8 @@ static void gemini_model(struct json_writer *w, struct slice name, const char *o
     json_kv_str(w, "displayName", name);
     if (t && t->context)
         json_kv_int(w, "inputTokenLimit", t->context);
+    if (t && t->max_output)
+        json_kv_int(w, "outputTokenLimit", t->max_output);
     json_kv_raw(w, "supportedGenerationMethods", SLICE("[\"generateContent\",\"countTokens\"]"));
     json_obj_end(w);
 }

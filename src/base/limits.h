@@ -68,8 +68,9 @@
 #define LIMIT_ENGINE_RESTARTS 5      // in a row, with backoff, before requests are refused
 #define LIMIT_LOG_LINE_BYTES 4096
 #define LIMIT_CONFIG_BYTES (4u << 20)
-#define LIMIT_CONFIG_ITEMS 4096 // of one list or map: names are compared with each other
-#define LIMIT_SCAN_PORTS 32     // of this machine that are looked at for servers: each is a connect every minute
-#define LIMIT_DRAIN_MS 30000    // default of `drain`: streams may finish so long after SIGTERM
+#define LIMIT_CONFIG_ITEMS 4096           // of one list or map: names are compared with each other
+#define LIMIT_CATALOGUE_BYTES (64u << 20) // of one source, and of what is compiled; today's are 4 MB and 1 MB
+#define LIMIT_SCAN_PORTS 32  // of this machine that are looked at for servers: each is a connect every minute
+#define LIMIT_DRAIN_MS 30000 // default of `drain`: streams may finish so long after SIGTERM
 
 #endif

@@ -8,9 +8,9 @@
 #include "cli/command.h"
 
 static const struct command *const commands[] = {
-    &command_serve,  &command_run,   &command_ps,      &command_list, &command_endpoints, &command_why,
-    &command_log,    &command_spend, &command_runs,    &command_key,  &command_stop,      &command_check,
-    &command_reload, &command_sim,   &command_version, &command_help,
+    &command_serve, &command_run,    &command_ps,   &command_list,    &command_endpoints, &command_why,
+    &command_log,   &command_spend,  &command_runs, &command_key,     &command_catalogue, &command_stop,
+    &command_check, &command_reload, &command_sim,  &command_version, &command_help,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 

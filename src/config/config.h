@@ -30,6 +30,7 @@ struct config_endpoint {
     bool has_zone;
     enum zone zone;
     bool retention;
+    int64_t watts; // while it computes, 0 unknown
     struct config_model *models;
     size_t n_models;             // 0: discovered
     const char *proxy, *ca_file; // NULL: none, the system's
@@ -83,6 +84,7 @@ struct config_engine {
     bool enabled;
     const char *binary;   // NULL: searched
     int64_t memory_bytes; // 0: from the machine
+    int64_t watts;        // of the machine while it computes, 0 unknown
     int64_t keep_alive_ms, ready_ms, wait_ms, ping_ms;
     int64_t threads;   // 0: from the machine
     int64_t context;   // tokens per slot
@@ -119,6 +121,7 @@ struct config {
     size_t n_routes;
     struct config_price *prices;
     size_t n_prices;
+    int64_t kwh_picousd; // price of a kilowatt hour, 0 unknown
     struct config_key *keys;
     size_t n_keys;
     int64_t budget_wait_ms, budget_max_tokens;

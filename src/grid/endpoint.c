@@ -266,6 +266,7 @@ static enum err endpoint_fill(struct endpoint_box *box, const struct config_endp
         return err;
     e->zone = c->has_zone ? c->zone : zone_of(e->provider, &e->origin);
     e->retention = c->retention;
+    e->watts = c->watts;
     e->near = host_is_loopback(&e->origin) || host_is_private(&e->origin);
     e->connect_ms = ms_or(c->connect_ms, LIMIT_CONNECT_MS);
     e->first_event_ms = ms_or(c->first_event_ms, LIMIT_FIRST_EVENT_MS);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "grid/catalogue.h"
 #include "grid/endpoint.h"
 #include "grid/inner.h"
 
@@ -67,7 +68,6 @@ static enum err engine_row(struct grid *g, struct snapshot *s, const struct mode
     header_show(t, m, a);
     if (t->context == 0)
         t->context = engine_context(s->config, m);
-    t->price = PRICE_FREE;
     t->unix_path = arena_copy(a, slice_str(engine_socket(g->engine, m->name)));
     if (!alias)
         return t->unix_path.p ? ERR_OK : ERR_NO_MEMORY;
@@ -110,6 +110,7 @@ static enum err listed_rows(struct snapshot *s, struct endpoint *e, const struct
         t->vision = m->vision > 0;
         t->tools = m->tools > 0;
         t->thinking = m->thinking > 0;
+        snapshot_complete(s, t);
     }
     return ERR_OK;
 }
@@ -131,6 +132,7 @@ static enum err found_row(struct snapshot *s, struct endpoint *e, const struct f
     t->vision = m->vision > 0;
     t->tools = m->tools > 0;
     t->thinking = m->thinking > 0;
+    snapshot_complete(s, t);
     t->size_bytes = m->size_bytes;
     t->family = arena_copy(a, m->family);
     t->quantization = arena_copy(a, m->quantization);
@@ -173,7 +175,7 @@ static size_t rows_wanted(const struct grid *g) {
 
 static enum err grid_rebuild(struct grid *g) {
     struct snapshot *s;
-    enum err e = snapshot_new(g->config, g->lives, ++g->next_id, rows_wanted(g), g->places.n + 1, &s);
+    enum err e = snapshot_new(g->config, g->lives, g->catalogue, ++g->next_id, rows_wanted(g), g->places.n + 1, &s);
     if (e != ERR_OK)
         return e;
     if (g->config->engine.enabled)
@@ -190,7 +192,7 @@ static enum err grid_rebuild(struct grid *g) {
 }
 
 // What it shows is taken already: a snapshot that found no memory is tried again until it does.
-static void grid_show(struct grid *g) {
+void grid_show(struct grid *g) {
     enum err e = g->closing ? ERR_OK : grid_rebuild(g);
     if (e == ERR_OK)
         return;
@@ -313,6 +315,7 @@ static void on_found(void *ctx) {
 }
 
 #define TICK_MS 1000
+#define ENERGY_TICKS 10 // prices by measured times are looked at so often
 
 // A probe that asks may change the places, and with them the probes: then the rest waits for the next tick.
 static void on_tick(struct timer *t) {
@@ -324,6 +327,8 @@ static void on_tick(struct timer *t) {
     for (size_t i = 0; g->probes == before && i < g->places.n; i++)
         if (g->probes[i])
             probe_tick(g->probes[i], now_ms);
+    if (++g->ticks % ENERGY_TICKS == 0 && snapshot_energy_moved(g->current))
+        grid_show(g);
     timer_start(&g->tick, TICK_MS);
 }
 
@@ -375,6 +380,7 @@ static void grid_free(struct grid *g) {
     endpoint_unref(g->local);
     snapshot_unref(g->current);
     lives_unref(g->lives);
+    catalogue_unref(g->catalogue);
     config_unref(g->config);
     pthread_mutex_destroy(&g->lock);
     mem_free(g->data_dir);
@@ -393,11 +399,14 @@ void grid_letter_read(struct grid *g) {
         closed(ctx);
 }
 
-static void part_closed(void *ctx) {
-    struct grid *g = ctx;
+void grid_part_closed(struct grid *g) {
     g->open--;
     atomic_fetch_add(&g->letters, 1);
     grid_letter_read(g);
+}
+
+static void part_closed(void *ctx) {
+    grid_part_closed(ctx);
 }
 
 static void engine_closed(void *ctx) {
@@ -416,6 +425,8 @@ void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx) {
             probe_drop(g, g->probes[i]);
         g->probes[i] = NULL;
     }
+    if (g->job)
+        g->open++; // it runs on another thread, and comes back
     g->open += 2;
     timer_close(&g->tick, part_closed);
     scan_close(g->scan, part_closed, g);
@@ -464,6 +475,7 @@ enum err grid_new(struct loop *main, struct config *c, const char *data_dir, con
     timer_init(&g->again, main, show_again, g);
     timer_init(&g->tick, main, on_tick, g);
     timer_start(&g->tick, TICK_MS);
+    grid_catalogue_begin(g);
     e = grid_adopt(g, c, problem);
     if (e == ERR_OK)
         *ret = g;

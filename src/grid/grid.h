@@ -33,9 +33,10 @@ struct provider {
     const char *const *lacks; // as write_options.lacks
     const char *api_version;  // the path goes by deployment, with this version in the query, unless the URL has a path
     const char *health_path;  // GET behind the base URL of one's own server, 2xx when it is well; NULL: the models
-    uint16_t port;            // where it listens on loopback if nothing else is said; 0: is not looked for
-    const char *owner;        // what its list of models says of itself (`owned_by`), or NULL
-    bool second;              // another row's place by another interface: only config makes endpoints of it
+    const char *litellm, *genai; // its name in the two tables of the catalogue, or NULL
+    uint16_t port;               // where it listens on loopback if nothing else is said; 0: is not looked for
+    const char *owner;           // what its list of models says of itself (`owned_by`), or NULL
+    bool second;                 // another row's place by another interface: only config makes endpoints of it
 };
 const struct provider *provider_by_name(struct slice name);
 extern const struct provider providers[];
@@ -54,8 +55,9 @@ struct endpoint {
     struct secret key;
     enum zone zone;
     bool retention;
-    bool near;   // on this machine or a private network
-    bool engine; // the local engine: origin is chosen per target
+    bool near;     // on this machine or a private network
+    bool engine;   // the local engine: origin is chosen per target
+    int64_t watts; // while it computes; 0 unknown
     uint64_t connect_ms, first_event_ms, idle_ms, total_ms;
     struct headers headers; // extra, from config
     _Atomic unsigned refs;
@@ -71,12 +73,14 @@ struct target_stats {
     struct histogram first_event;   // time to the first token
     struct histogram per_token;     // time per output token after the first
     _Atomic int64_t first_event_us; // recent, decayed; 0: none yet
-    _Atomic int64_t per_token_ns;
+    _Atomic int64_t per_token_ns, prompt_token_ns;
     _Atomic uint64_t results[ERR_COUNT]; // attempts by how they ended
 };
 extern const uint64_t stats_bounds_us[STATS_BUCKETS];
-// first_event_us and output_us < 0: not reached; tokens < 2: no time per token.
-void target_stats_note(struct target_stats *s, enum err e, int64_t first_event_us, int64_t output_us, int64_t tokens);
+// first_event_us and output_us < 0: not reached; tokens < 2: no time per token; prompt_tokens: those that were read in
+// prompt_us, 0 none.
+void target_stats_note(struct target_stats *s, enum err e, int64_t first_event_us, int64_t output_us, int64_t tokens,
+                       int64_t prompt_us, int64_t prompt_tokens);
 
 // What an upstream said is left of a limit, less what was sent since; it counts until reset_ms (clock_mono_ms) only.
 struct window {
@@ -126,13 +130,17 @@ struct target_live {
 };
 enum engine_state { ENGINE_OFF, ENGINE_STARTING, ENGINE_READY, ENGINE_FAILED };
 
+enum price_from { PRICE_FROM_NOBODY, PRICE_FROM_CONFIG, PRICE_FROM_CATALOGUE, PRICE_FROM_OWN, PRICE_FROM_ENERGY };
+
 struct target {
     const char *name;   // "groq/llama-3.3-70b", "local/smollm2:135m"
     struct slice model; // as the upstream knows it
     struct endpoint *endpoint;
     enum zone zone;
-    struct price price;           // PRICE_FREE for the engine
-    int64_t context;              // tokens, 0 unknown
+    struct price price;
+    enum price_from price_from;
+    int64_t context, max_output;  // tokens, 0 unknown
+    unsigned can;                 // by the catalogue (grid/catalogue.h); 0: nothing is said
     bool vision, tools, thinking; // false may mean unknown where caps_known is false
     bool caps_known;
     struct slice unix_path; // engine: the child's socket
@@ -147,6 +155,7 @@ struct target {
 // Its model has no tools, but its answers can be bound by a schema (a llama-server): switch/tools.h makes up for it.
 bool target_emulates_tools(const struct target *t);
 
+struct catalogue;
 struct snapshot {
     _Atomic unsigned refs;
     uint64_t id;
@@ -155,6 +164,7 @@ struct snapshot {
     size_t n_targets;
     struct endpoint **endpoints;
     size_t n_endpoints;
+    struct catalogue *catalogue; // a reference, or NULL
 };
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s); // any thread
@@ -170,6 +180,8 @@ void snapshot_ask_again(const struct snapshot *s);
 // The path of a request to this model, in the arena; wire_path is the dialect's ("/chat/completions"). Empty: no memory.
 struct slice endpoint_path(const struct endpoint *e, struct slice model, const char *wire_path, struct arena *a);
 
+const char *price_from_name(enum price_from f); // "config", "catalogue", "own", "energy"; NULL: nobody
+
 struct grid;
 // Main thread. changed(ctx, snapshot) is called with a fresh reference whenever there is a new snapshot (first time
 // before grid_new returns): give it to all loops. runtime_dir: for the children's sockets.
@@ -178,6 +190,11 @@ MUST_CHECK enum err grid_new(struct loop *main, struct config *c, const char *da
                              struct buf *problem);
 // A new config, checked before; existing engine children of models that stay are kept.
 MUST_CHECK enum err grid_reload(struct grid *g, struct config *c, struct buf *problem);
+// Main thread. Compiles the catalogue anew from its sources, off the loop; then done(arg, …) is called on the main thread:
+// ERR_OK, ERR_NOT_FOUND (there are no sources), or what is wrong with them. Else nothing was started: ERR_BUSY (one is
+// being made), ERR_DRAINING, ERR_NO_MEMORY.
+MUST_CHECK enum err grid_catalogue_update(struct grid *g, void (*done)(void *arg, enum err e, const char *problem),
+                                          void *arg);
 // Stops children (engine-notes.md says how), probes and timers; closed when all is gone.
 void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx);
 

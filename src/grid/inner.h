@@ -21,7 +21,10 @@ struct grid {
     struct places places;
     struct probe **probes; // as places; NULL: nothing can be asked
     struct timer tick;
-    bool stale; // places are to be made anew
+    bool stale;                  // places are to be made anew
+    struct catalogue *catalogue; // NULL: none
+    struct catalogue_job *job;   // that compiles one, or NULL
+    unsigned ticks;
     struct scan *scan;
     struct scan_find finds[LIMIT_SCAN_PORTS];
     size_t n_finds;
@@ -36,6 +39,9 @@ struct grid {
     void *closed_ctx;
 };
 
+void grid_show(struct grid *g);        // a new snapshot of what there is now
+void grid_part_closed(struct grid *g); // one of those that `open` counts
+void grid_catalogue_begin(struct grid *g);
 struct snapshot *grid_snapshot(struct grid *g); // a fresh reference; any thread
 void grid_letter_read(struct grid *g);          // main thread, last of all: g may be gone after it
 

@@ -6,7 +6,9 @@
 // that a client's invented model names can't make us grow.
 #include "grid/snapshot.h"
 #include "base/mem.h"
+#include "grid/catalogue.h"
 #include "grid/endpoint.h"
+#include "grid/energy.h"
 
 #define SNAPSHOT_ARENA_BYTES (64u << 20) // a gateway's list has some hundred models of about 200 bytes
 
@@ -22,9 +24,11 @@ struct endpoint_entry {
     struct endpoint_live live;
 };
 
+#define LIVES_BUCKETS 4096 // some clouds list hundreds of models each
+
 struct lives {
     _Atomic unsigned refs;
-    struct live_entry *targets;
+    struct live_entry *targets[LIVES_BUCKETS]; // by their names' hash
     struct endpoint_entry *endpoints;
 };
 
@@ -59,11 +63,13 @@ struct lives *lives_ref(struct lives *l) {
 void lives_unref(struct lives *l) {
     if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
         return;
-    while (l->targets) {
-        struct live_entry *e = l->targets;
-        l->targets = e->next;
-        mem_free(e->name);
-        mem_free(e);
+    for (size_t i = 0; i < LIVES_BUCKETS; i++) {
+        while (l->targets[i]) {
+            struct live_entry *e = l->targets[i];
+            l->targets[i] = e->next;
+            mem_free(e->name);
+            mem_free(e);
+        }
     }
     while (l->endpoints) {
         struct endpoint_entry *e = l->endpoints;
@@ -74,8 +80,17 @@ void lives_unref(struct lives *l) {
     mem_free(l);
 }
 
+// FNV-1a
+static struct live_entry **bucket_of(struct lives *l, const char *name) {
+    uint32_t h = 2166136261u;
+    for (; *name; name++)
+        h = (h ^ (unsigned char)*name) * 16777619u;
+    return &l->targets[h % LIVES_BUCKETS];
+}
+
 struct target_live *lives_target(struct lives *l, const char *name) {
-    for (struct live_entry *e = l->targets; e; e = e->next)
+    struct live_entry **bucket = bucket_of(l, name);
+    for (struct live_entry *e = *bucket; e; e = e->next)
         if (strcmp(e->name, name) == 0)
             return &e->live;
     struct live_entry *e = mem_zalloc(sizeof *e);
@@ -86,8 +101,8 @@ struct target_live *lives_target(struct lives *l, const char *name) {
         mem_free(e);
         return NULL;
     }
-    e->next = l->targets;
-    l->targets = e;
+    e->next = *bucket;
+    *bucket = e;
     return &e->live;
 }
 
@@ -110,8 +125,8 @@ struct endpoint_live *lives_endpoint(struct lives *l, const char *name) {
 
 // ---- making
 
-enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max_targets, size_t max_endpoints,
-                      struct snapshot **ret) {
+enum err snapshot_new(struct config *c, struct lives *l, struct catalogue *catalogue, uint64_t id, size_t max_targets,
+                      size_t max_endpoints, struct snapshot **ret) {
     struct snapshot_box *box = mem_zalloc(sizeof *box);
     if (!box)
         return ERR_NO_MEMORY;
@@ -119,6 +134,7 @@ enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max
     atomic_init(&box->pub.refs, 1);
     box->pub.id = id;
     box->pub.config = config_ref(c);
+    box->pub.catalogue = catalogue_ref(catalogue);
     box->lives = lives_ref(l);
     box->max_targets = max_targets;
     box->max_endpoints = max_endpoints;
@@ -148,20 +164,77 @@ enum err snapshot_add_endpoint(struct snapshot *s, struct endpoint *e, bool open
     return ERR_OK;
 }
 
+// ---- what a model costs and can: config's word, then one's own machine, then the catalogue
+
+const char *price_from_name(enum price_from f) {
+    static const char *const names[] = {NULL, "config", "catalogue", "own", "energy"};
+    return names[f];
+}
+
 static void config_apply(const struct config *c, struct target *t) {
     for (size_t i = 0; i < c->n_prices; i++) {
         const struct config_price *p = &c->prices[i];
         if (strcmp(p->name, t->name) != 0)
             continue;
-        t->price = (struct price){p->input, p->output, p->cache_read, p->cache_write};
+        if (p->input >= 0 || p->output >= 0) { // half a price is none, but it is config's word
+            t->price = (struct price){
+                .input = p->input, .output = p->output, .cache_read = p->cache_read, .cache_write = p->cache_write};
+            t->price_from = PRICE_FROM_CONFIG;
+        }
         if (p->context > 0)
             t->context = p->context;
     }
 }
 
-// A machine of one's own costs nothing per token unless config says so.
-static struct price price_usual(enum zone z) {
-    return z <= ZONE_EDGE ? PRICE_FREE : PRICE_UNKNOWN;
+static bool energy_of(const struct config *c, const struct target *t, struct price *ret) {
+    int64_t watts = t->endpoint->engine ? c->engine.watts : t->endpoint->watts;
+    return energy_price(watts, c->kwh_picousd, &t->live->stats, ret);
+}
+
+// A machine of one's own costs its energy, and nothing per token where that is not known.
+static void own_apply(const struct config *c, struct target *t) {
+    if (t->price_from != PRICE_FROM_NOBODY || t->zone > ZONE_EDGE)
+        return;
+    t->price_from = energy_of(c, t, &t->price) ? PRICE_FROM_ENERGY : PRICE_FROM_OWN;
+    if (t->price_from == PRICE_FROM_OWN)
+        t->price = PRICE_FREE;
+}
+
+void snapshot_complete(const struct snapshot *s, struct target *t) {
+    struct model_facts f;
+    if (!catalogue_find(s->catalogue, t->endpoint->provider, t->model, &f))
+        return;
+    if (t->price_from == PRICE_FROM_NOBODY && f.source) {
+        t->price = f.price;
+        t->price_from = PRICE_FROM_CATALOGUE;
+    }
+    if (t->context == 0)
+        t->context = f.context;
+    t->max_output = f.max_output;
+    t->can = f.can;
+    // What it says is there is believed; what it does not say may only be missing.
+    if (!t->caps_known) {
+        t->vision |= (f.can & CAN_SEE) != 0;
+        t->tools |= (f.can & CAN_TOOLS) != 0;
+        t->thinking |= (f.can & CAN_THINK) != 0;
+    }
+}
+
+static void facts_apply(const struct snapshot *s, struct target *t) {
+    t->price = PRICE_UNKNOWN;
+    config_apply(s->config, t);
+    own_apply(s->config, t);
+}
+
+bool snapshot_energy_moved(const struct snapshot *s) {
+    for (size_t i = 0; i < s->n_targets && s->config->kwh_picousd > 0; i++) {
+        const struct target *t = &s->targets[i];
+        struct price now;
+        bool own = t->price_from == PRICE_FROM_OWN || t->price_from == PRICE_FROM_ENERGY;
+        if (own && energy_of(s->config, t, &now) && energy_moved(&t->price, &now))
+            return true;
+    }
+    return false;
 }
 
 struct target *snapshot_add_target(struct snapshot *s, struct endpoint *e, enum zone zone, struct slice model) {
@@ -169,14 +242,14 @@ struct target *snapshot_add_target(struct snapshot *s, struct endpoint *e, enum 
     if (s->n_targets >= box->max_targets)
         return NULL;
     struct target *t = &s->targets[s->n_targets];
-    *t = (struct target){.endpoint = e, .zone = zone, .price = price_usual(zone)};
+    *t = (struct target){.endpoint = e, .zone = zone};
     t->name = arena_printf(&box->arena, "%s/%.*s", e->name, SLICE_FMT(model));
     t->model = arena_copy(&box->arena, model);
     t->live = t->name ? lives_target(box->lives, t->name) : NULL;
     t->place = lives_endpoint(box->lives, e->name);
     if (!t->live || !t->place || !t->model.p)
         return NULL;
-    config_apply(s->config, t);
+    facts_apply(s, t);
     s->n_targets++;
     return t;
 }
@@ -207,6 +280,7 @@ void snapshot_unref(struct snapshot *s) {
     for (size_t i = 0; i < s->n_endpoints; i++)
         endpoint_unref(s->endpoints[i]);
     config_unref(s->config);
+    catalogue_unref(s->catalogue);
     lives_unref(box->lives);
     arena_done(&box->arena);
     mem_free(box);
@@ -240,10 +314,10 @@ static const struct target *open_target(const struct snapshot *s, size_t at, str
         (struct target){.name = name, .model = slice_of(name + cut, full_name.n - cut), .endpoint = e, .zone = e->zone};
     if (model_is_cloud(e, t->model))
         t->zone = ZONE_CLOUD;
-    t->price = price_usual(t->zone);
     t->live = box->faces[at].any;
     t->place = box->faces[at].live;
-    config_apply(s->config, t);
+    facts_apply(s, t);
+    snapshot_complete(s, t);
     return t;
 }
 

@@ -13,13 +13,17 @@ void lives_unref(struct lives *l); // any thread; NULL is allowed
 struct target_live *lives_target(struct lives *l, const char *name);
 struct endpoint_live *lives_endpoint(struct lives *l, const char *name);
 
-// One reference, owned; room for so many rows. Takes references of config and lives.
-MUST_CHECK enum err snapshot_new(struct config *c, struct lives *l, uint64_t id, size_t max_targets,
-                                 size_t max_endpoints, struct snapshot **ret);
+// One reference, owned; room for so many rows. Takes references of config, lives and the catalogue (may be NULL).
+MUST_CHECK enum err snapshot_new(struct config *c, struct lives *l, struct catalogue *catalogue, uint64_t id,
+                                 size_t max_targets, size_t max_endpoints, struct snapshot **ret);
 // open: it takes any model. Takes a reference.
 MUST_CHECK enum err snapshot_add_endpoint(struct snapshot *s, struct endpoint *e, bool open);
 // A row named "endpoint/model", with the price and limits that config gives for it. Borrowed; NULL: no memory or room.
 struct target *snapshot_add_target(struct snapshot *s, struct endpoint *e, enum zone zone, struct slice model);
+// What neither config nor the place itself said, as far as the catalogue knows it: call it when the row is filled.
+void snapshot_complete(const struct snapshot *s, struct target *t);
+// Would a snapshot made now have another price for the energy of some target?
+bool snapshot_energy_moved(const struct snapshot *s);
 struct arena *snapshot_arena(struct snapshot *s); // of its strings
 const struct endpoint_live *snapshot_endpoint_live(const struct snapshot *s, size_t endpoint);
 bool snapshot_endpoint_open(const struct snapshot *s, size_t endpoint);

@@ -21,12 +21,15 @@ static void decayed_add(_Atomic int64_t *mean, int64_t v) {
     atomic_store_explicit(mean, now > 0 ? now : 1, memory_order_relaxed);
 }
 
-void target_stats_note(struct target_stats *s, enum err e, int64_t first_event_us, int64_t output_us, int64_t tokens) {
+void target_stats_note(struct target_stats *s, enum err e, int64_t first_event_us, int64_t output_us, int64_t tokens,
+                       int64_t prompt_us, int64_t prompt_tokens) {
     atomic_fetch_add_explicit(&s->results[e], 1, memory_order_relaxed);
     if (first_event_us < 0)
         return;
     histogram_add(&s->first_event, (uint64_t)first_event_us);
     decayed_add(&s->first_event_us, first_event_us);
+    if (prompt_tokens > 0 && prompt_us >= 0)
+        decayed_add(&s->prompt_token_ns, prompt_us * 1000 / prompt_tokens);
     if (tokens < 2 || output_us < 0)
         return;
     histogram_add(&s->per_token, (uint64_t)(output_us / (tokens - 1)));

@@ -41,9 +41,16 @@ static int64_t or_zero(int64_t count) {
     return count < 0 ? 0 : count;
 }
 
-int64_t usage_cost(const struct usage *u, const struct price *p) {
-    if (!price_known(p) || u->input_tokens < 0 || u->output_tokens < 0)
+struct price price_at(const struct price *p, int64_t input_tokens) {
+    if (p->tier_tokens <= 0 || input_tokens <= p->tier_tokens)
+        return (struct price){p->input, p->output, p->cache_read, p->cache_write, 0, 0, 0, 0, 0};
+    return (struct price){p->tier_input, p->tier_output, p->tier_cache_read, p->tier_cache_write, 0, 0, 0, 0, 0};
+}
+
+int64_t usage_cost(const struct usage *u, const struct price *base) {
+    if (!price_known(base) || u->input_tokens < 0 || u->output_tokens < 0)
         return -1;
+    const struct price at = price_at(base, u->input_tokens), *p = &at;
     int64_t read = or_zero(u->cache_read_tokens), written = or_zero(u->cache_write_tokens);
     if (read > u->input_tokens)
         read = u->input_tokens;

@@ -31,13 +31,17 @@ struct price {
     int64_t output;
     int64_t cache_read;  // -1: as input
     int64_t cache_write; // -1: as input
+    // Above so many input tokens the whole request costs this instead; tier_tokens 0: never. The caches' -1: as tier_input.
+    int64_t tier_tokens, tier_input, tier_output, tier_cache_read, tier_cache_write;
 };
-#define PRICE_UNKNOWN ((struct price){-1, -1, -1, -1})
-#define PRICE_FREE ((struct price){0, 0, 0, 0})
+#define PRICE_UNKNOWN ((struct price){.input = -1, .output = -1, .cache_read = -1, .cache_write = -1})
+#define PRICE_FREE ((struct price){.input = 0, .output = 0, .cache_read = 0, .cache_write = 0})
 
 static inline bool price_known(const struct price *p) {
     return p->input >= 0 && p->output >= 0;
 }
+// What holds for a request of so many input tokens: the price itself, or its tier. Without a tier of its own then.
+struct price price_at(const struct price *p, int64_t input_tokens);
 // Cost in pico-USD; -1 when the price or the counts are unknown; saturates at INT64_MAX.
 int64_t usage_cost(const struct usage *u, const struct price *p);
 

@@ -58,6 +58,31 @@ TEST(usage_cost_unknown_and_saturated) {
     CHECK_EQ(usage_cost(&u, &p), INT64_MAX);
 }
 
+TEST(usage_cost_above_a_tier_is_the_tiers_for_all_of_it) {
+    struct price p = {.input = 3,
+                      .output = 15,
+                      .cache_read = 1,
+                      .cache_write = 4,
+                      .tier_tokens = 1000,
+                      .tier_input = 6,
+                      .tier_output = 20,
+                      .tier_cache_read = 2,
+                      .tier_cache_write = 8};
+    struct usage u = USAGE_NONE;
+    u.output_tokens = 10;
+    u.input_tokens = 1000;
+    CHECK_EQ(usage_cost(&u, &p), 1000 * 3 + 10 * 15);
+    u.input_tokens = 1001;
+    CHECK_EQ(usage_cost(&u, &p), 1001 * 6 + 10 * 20);
+    u.cache_read_tokens = 1000;
+    CHECK_EQ(usage_cost(&u, &p), 1 * 6 + 1000 * 2 + 10 * 20);
+    u.cache_write_tokens = 1;
+    CHECK_EQ(usage_cost(&u, &p), 1 * 8 + 1000 * 2 + 10 * 20);
+    u.cache_write_tokens = -1;
+    p.tier_cache_read = -1;
+    CHECK_EQ(usage_cost(&u, &p), 1001 * 6 + 10 * 20);
+}
+
 TEST(usage_cost_caches_beyond_input_do_not_go_negative) {
     struct price p = {.input = 3, .output = 15, .cache_read = 1, .cache_write = 4};
     struct usage u = {10, 600, 100, 0, -1, -1, -1, -1, false};

@@ -440,7 +440,8 @@ TEST(accounts_survive_every_failed_allocation) {
 
 // ---- bids
 
-static struct price price_of_test = {250000000, 1000000000, -1, -1}; // 250 and 1,000 USD a million
+static struct price price_of_test = {
+    .input = 250000000, .output = 1000000000, .cache_read = -1, .cache_write = -1}; // 250 and 1,000 USD a million
 
 static struct bid_terms terms_of(const struct habit *h, int64_t input, int64_t want) {
     return (struct bid_terms){&price_of_test, h, input, want, 1};
@@ -460,6 +461,25 @@ TEST(bid_holds_the_worst_case_while_it_fits) {
     CHECK_EQ(b.picousd, 100 * INT64_C(250000000) + 500 * INT64_C(1000000000));
     t.want = INT64_MAX / 2;
     CHECK_EQ(bid_whole(&t).picousd, MONEY_MOST);
+}
+
+TEST(bid_of_what_may_be_above_a_tier_pays_the_tiers_price) {
+    struct habit h = {0};
+    struct bid_terms t = terms_of(&h, 100, 500);
+    struct price p = price_of_test;
+    p.tier_tokens = 100;
+    p.tier_input = 2 * p.input;
+    p.tier_output = 3 * p.output;
+    p.tier_cache_read = p.tier_cache_write = -1;
+    t.price = &p;
+    CHECK_EQ(bid_whole(&t).picousd, 100 * p.input + 500 * p.output);
+    t.input_bound = 101;
+    CHECK_EQ(bid_whole(&t).picousd, 101 * 2 * p.input + 500 * 3 * p.output);
+    CHECK_EQ(bid_output_cost(&t, 7), 7 * 3 * p.output);
+    struct bid b;
+    teach(&h, 40, 100);
+    CHECK(bid_cut(&t, USD, &b));
+    CHECK(b.bound < (USD - 101 * 2 * p.input) / p.output && b.picousd <= USD);
 }
 
 TEST(bid_is_cut_to_what_is_left) {

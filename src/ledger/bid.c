@@ -25,23 +25,33 @@ static int64_t plus(int64_t a, int64_t b) {
     return a > MONEY_MOST - b ? MONEY_MOST : a + b;
 }
 
+static int64_t most_input(const struct bid_terms *t) {
+    int64_t likely = habit_input(t->habit, t->input_bound);
+    return likely > t->input_bound ? likely : t->input_bound;
+}
+
+// Of a request that may be so long that all of it costs more, that.
+static struct price price_of(const struct bid_terms *t) {
+    return price_at(t->price, most_input(t));
+}
+
 // A cache may be written to at a higher price.
-static int64_t input_price(const struct price *p) {
-    int64_t v = p->input > p->cache_write ? p->input : p->cache_write;
-    return v > p->cache_read ? v : p->cache_read;
+static int64_t input_cost(const struct bid_terms *t, int64_t tokens) {
+    struct price p = price_of(t);
+    int64_t v = p.input > p.cache_write ? p.input : p.cache_write;
+    return times(tokens, v > p.cache_read ? v : p.cache_read);
 }
 
 int64_t bid_output_cost(const struct bid_terms *t, int64_t tokens) {
-    return times(tokens, t->price->output);
+    return times(tokens, price_of(t).output);
 }
 
 static int64_t cost_of(const struct bid_terms *t, const struct bid *b) {
-    return plus(times(b->input, input_price(t->price)), bid_output_cost(t, b->reserved));
+    return plus(input_cost(t, b->input), bid_output_cost(t, b->reserved));
 }
 
 struct bid bid_whole(const struct bid_terms *t) {
-    int64_t likely = habit_input(t->habit, t->input_bound);
-    struct bid b = {.input = likely > t->input_bound ? likely : t->input_bound, .bound = t->want, .reserved = t->want};
+    struct bid b = {.input = most_input(t), .bound = t->want, .reserved = t->want};
     b.picousd = cost_of(t, &b);
     return b;
 }
@@ -52,9 +62,9 @@ static int64_t whole_choices(const struct bid_terms *t, int64_t tokens) {
 
 bool bid_cut(const struct bid_terms *t, int64_t left, struct bid *ret) {
     struct bid b = {.input = habit_input(t->habit, t->input_bound)};
-    int64_t input_cost = times(b.input, input_price(t->price)),
+    int64_t input = input_cost(t, b.input), output = price_of(t).output,
             useful = least(t->want, LIMIT_LEAST_TOKENS * t->choices);
-    int64_t affords = left < input_cost ? 0 : t->price->output ? (left - input_cost) / t->price->output : t->want;
+    int64_t affords = left < input ? 0 : output ? (left - input) / output : t->want;
     bool known = habit_is_known(t->habit);
     if (!known && affords / BLIND_SHARE >= BLIND_TOKENS)
         affords /= BLIND_SHARE;

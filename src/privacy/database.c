@@ -128,21 +128,40 @@ static void save(const char *dir, const char *path, const hs_database_t *db) {
     buf_done(&file);
 }
 
-enum err database_open(const char *dir, hs_database_t **ret, struct buf *problem) {
+enum err database_open(const char *const *dirs, hs_database_t **ret, struct buf *problem) {
     struct buf path = BUF_INIT(8192);
+    enum err e = ERR_NOT_FOUND;
+    const char *last = NULL;
     allocator_set();
     if (hs_valid_platform() != HS_SUCCESS) {
         buf_append_str(problem, "this processor lacks what Vectorscan needs (SSE4.2 on x86)");
         return ERR_INTERNAL;
     }
-    if (dir)
-        database_path(dir, &path);
-    enum err e = dir ? database_load(buf_cstr(&path), ret) : ERR_NOT_FOUND;
+    for (; *dirs && e; dirs++) {
+        last = *dirs;
+        buf_clear(&path);
+        database_path(last, &path);
+        e = database_load(buf_cstr(&path), ret);
+    }
     if (e) {
         e = build(ret, problem);
-        if (!e && dir)
-            save(dir, buf_cstr(&path), *ret);
+        if (!e && last)
+            save(last, buf_cstr(&path), *ret);
     }
     buf_done(&path);
     return e;
+}
+
+int database_build_main(int argc, char **argv) {
+    struct buf problem = BUF_INIT(4096);
+    hs_database_t *db = NULL;
+    const char *const dirs[] = {argc > 2 ? argv[2] : NULL, NULL};
+    enum err e = argc == 4 ? database_open(dirs, &db, &problem) : ERR_BAD_REQUEST;
+    if (!e)
+        e = fs_write_atomic(argv[3], SLICE(""), 0644);
+    if (e)
+        (void)fprintf(stderr, "gridtie: no patterns: %s %s\n", err_name(e), buf_cstr(&problem));
+    (void)hs_free_database(db);
+    buf_done(&problem);
+    return e ? 1 : 0;
 }

@@ -399,7 +399,7 @@ static enum err words_take(struct detector *d, const struct detector_options *o,
 }
 
 static enum err detector_fill(struct detector *d, const struct detector_options *o, struct buf *problem) {
-    enum err e = database_open(o->cache_dir, &d->base, problem);
+    enum err e = database_open(o->dirs, &d->base, problem);
     for (size_t i = 0; i < n_patterns && !e; i++)
         e = row_compile(d, i, problem);
     if (e)

@@ -9,7 +9,7 @@
 struct detector; // immutable once made, shared by reference count, any thread
 
 struct detector_options {
-    const char *cache_dir;    // where the compiled table is kept; NULL: nowhere
+    const char *const *dirs;  // where the compiled table may be kept (database.h); ends with NULL
     const char *const *words; // the operator's own; may go after the call
     size_t n_words;
 };

@@ -185,7 +185,7 @@ TEST(database_is_kept_and_a_broken_one_is_not_used) {
     CHECK(mkdtemp(dir) != NULL);
     database_path(dir, &path);
     CHECK_EQ(database_load(buf_cstr(&path), &db), ERR_NOT_FOUND);
-    CHECK_EQ(database_open(dir, &db, &problem), ERR_OK);
+    CHECK_EQ(database_open((const char *[]){dir, NULL}, &db, &problem), ERR_OK);
     CHECK_EQ(hs_free_database(db), HS_SUCCESS);
     CHECK_EQ(database_load(buf_cstr(&path), &db), ERR_OK);
     CHECK_EQ(hs_free_database(db), HS_SUCCESS);

@@ -459,7 +459,7 @@ static void attempt_refused(struct attempt *at) {
     p.status = at->status;
     if (at->retry_after_ms < 0)
         at->retry_after_ms = p.retry_after_ms;
-    at->detail = arena_copy(&at->x->arena, slice_first(p.message, 300));
+    at->detail = private_detail(at, slice_first(p.message, 300));
     if (at->emulation)
         tools_blame(at->emulation, &at->x->arena, &p);
     if (err_row(p.err)->fault != FAULT_CLIENT && p.err != ERR_UP_RATE_LIMIT)

@@ -392,3 +392,23 @@ struct slice private_restore(struct attempt *at, struct slice text) {
     buf_done(&out);
     return s;
 }
+
+struct slice private_detail(struct attempt *at, struct slice text) {
+    struct spans found = {0};
+    struct buf out = BUF_INIT(4096);
+    struct detector *d = at->x->w->detector;
+    struct slice s = SLICE_NONE;
+    size_t from = 0;
+    enum err e = d ? detector_scan(d, text, &found) : ERR_INTERNAL;
+    for (size_t i = 0; i < found.n; i++) {
+        buf_append_mem(&out, text.p + from, found.v[i].at - from);
+        buf_printf(&out, "[%s]", entity_name(span_entity(&found.v[i])));
+        from = found.v[i].at + found.v[i].n;
+    }
+    buf_append(&out, slice_from(text, from));
+    if (!e && !out.failed)
+        s = arena_copy(&at->x->arena, buf_slice(&out));
+    spans_done(&found);
+    buf_done(&out);
+    return s;
+}

@@ -36,4 +36,7 @@ bool private_open(struct attempt *at);
 // replaced.
 struct slice private_restore(struct attempt *at, struct slice text);
 
+// Such a text for the records: nothing private in it. Arena of the exchange; empty where that can't be told.
+struct slice private_detail(struct attempt *at, struct slice text);
+
 #endif

@@ -71,17 +71,26 @@ def test_structured_output_stays_json(three, stream):
     assert_nothing_private(three.sim)
 
 
-@pytest.mark.parametrize("client", DIALECTS)
-def test_the_prefix_is_the_same_every_turn(three, client):
+TURNS = {"responses": "input", "gemini": "contents"}  # where a dialect has its turns, if not in messages
+
+
+def turn(dialect, role, text):
+    if dialect == "gemini":
+        return {"role": "model" if role == "assistant" else role, "parts": [{"text": text}]}
+    return {"role": role, "content": text}
+
+
+@pairs
+def test_the_prefix_is_the_same_every_turn(three, client, upstream):
     three.sim.always(echo=True)
-    path, body = chat(client, f"{client}/m", "I am jane.doe@corp.com, card 4111111111111111")
-    before = None
+    path, body = chat(client, f"{upstream}/m", "I am jane.doe@corp.com, card 4111111111111111")
+    turns, before = body[TURNS.get(client, "messages")], None
     for text in ("and 078-05-1120", "plain words", "jane.doe@corp.com again, 203.0.113.77"):
         answer = read(client, three.daemon.post(path, body), False)
-        messages = json.loads(three.sim.last()["body"])["messages"]
-        assert before is None or messages[:len(before)] == before
-        before = messages
-        body["messages"] += [{"role": "assistant", "content": answer.text}, {"role": "user", "content": text}]
+        up = json.loads(three.sim.last()["body"])[TURNS.get(upstream, "messages")]
+        assert before is None or (len(up) == len(before) + 2 and up[:len(before)] == before)
+        before = up
+        turns += [turn(client, "assistant", answer.text), turn(client, "user", text)]
     assert_nothing_private(three.sim)
 
 

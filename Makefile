@@ -67,6 +67,8 @@ install: $(if $(wildcard build/release/gridtie),,release)
 	$(call install_unit,share/systemd/gridtie.service,system)
 	$(call install_unit,share/systemd/gridtie-user.service,user)
 	install -D -m 755 tools/catalogue-sources "$(DESTDIR)$(PREFIX)/libexec/gridtie/catalogue-sources"
+	install -d "$(DESTDIR)$(PREFIX)/libexec/gridtie"
+	install -m 644 build/release/patterns-*.hs "$(DESTDIR)$(PREFIX)/libexec/gridtie/"
 	@if [ -x build/llama-server ]; then \
 	    install -D -m 755 -v build/llama-server "$(DESTDIR)$(PREFIX)/libexec/gridtie/llama-server"; \
 	else echo "no llama-server was built here, so none is installed (tools/setup engine; make)"; fi

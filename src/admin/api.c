@@ -332,5 +332,5 @@ bool api_serve(struct shift *s, struct conn *c, const struct http_request *r) {
         return true;
     if (slice_is(r->method, "POST") && serve_post(s, c, r))
         return true;
-    return money_serve(s, c, r) || catalogue_serve(s, c, r) || lists_serve(s, c, r);
+    return money_serve(s, c, r) || keeper_serve(s, c, r) || catalogue_serve(s, c, r) || lists_serve(s, c, r);
 }

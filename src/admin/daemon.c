@@ -65,6 +65,7 @@ static void shift_is_closed_on_main(void *arg) {
     struct daemon *d = arg;
     if (++d->n_closed < d->n_shifts)
         return;
+    keeper_stop(&d->keeper);
     if (d->grid)
         grid_close(d->grid, grid_is_closed, d);
     else
@@ -190,7 +191,7 @@ static bool config_swap(struct daemon *d, struct buf *problems) {
         return false;
     // What is listened on is what the start's config says; a reload does not change it.
     if (!config_is_safe(d, c, c, problems) || !config_is_safe(d, c, d->first, problems) ||
-        grid_reload(d->grid, c, problems)) {
+        !keeper_reload(&d->keeper, c, problems) || grid_reload(d->grid, c, problems)) {
         config_unref(c);
         return false;
     }
@@ -200,7 +201,7 @@ static bool config_swap(struct daemon *d, struct buf *problems) {
     config_unref(d->config);
     d->config = c;
     config_apply_log(c);
-    outgoing_set_offline(c->offline);
+    outgoing_set_offline(c->offline || d->offline);
     return true;
 }
 
@@ -348,10 +349,13 @@ static bool daemon_open(struct daemon *d, const char *data_dir, const char *runt
     // Only the ledger knows of keys that were made.
     if (!config_is_safe(d, d->config, d->config, problem) || !shifts_open(d, loops))
         return false;
+    if (!keeper_open(&d->keeper, d, data_dir, problem))
+        return false;
     if (grid_new(&d->main, d->config, data_dir, runtime_dir, grid_changed, d, &d->grid, problem))
         return false;
     for (unsigned i = 0; i < d->n_shifts; i++)
         d->shifts[i].worker.grid = d->grid;
+    keeper_start(&d->keeper);
     return daemon_listen(d, problem);
 }
 
@@ -387,16 +391,18 @@ static void daemon_done(struct daemon *d) {
     for (size_t i = 0; i < 3; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     loop_done(&d->main);
+    keeper_close(&d->keeper);
     mem_free(d->shifts);
 }
 
 // ---- the command
 
-static const char help[] = "usage: gridtie serve [--config FILE] [--loops N]\n"
+static const char help[] = "usage: gridtie serve [--config FILE] [--offline]\n"
                            "\n"
                            "Runs the daemon in the foreground: 127.0.0.1:11411 unless the config says otherwise.\n"
                            "\n"
                            "  -c, --config FILE   default: $XDG_CONFIG_HOME/gridtie/gridtie.yaml if it is there\n"
+                           "      --offline       opens no connection beyond this machine, whatever the config says\n"
                            "      --help          this\n"
                            "\n"
                            "SIGTERM or SIGINT: open streams may finish, then it ends; a second one cuts them.\n"
@@ -412,17 +418,21 @@ static char *default_config(struct buf *path) {
     return fs_exists(text) ? mem_strdup(text) : NULL;
 }
 
-static int options_read(int argc, char **argv, char **ret_config) {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+static int options_read(int argc, char **argv, char **ret_config, bool *ret_offline) {
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"offline", no_argument, NULL, 'o'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     int o;
     optind = 1;
     while ((o = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         if (o == 'h')
             return (void)fputs(help, stdout), 0;
-        if (o != 'c')
+        if (o != 'c' && o != 'o')
             return (void)fputs(help, stderr), 2;
-        *ret_config = mem_strdup(optarg);
+        *ret_offline |= o == 'o';
+        if (o == 'c')
+            *ret_config = mem_strdup(optarg);
     }
     return -1;
 }
@@ -467,7 +477,7 @@ static int daemon_live(struct daemon *d, struct buf *data, struct buf *run, stru
         return daemon_fail("the config has problems:", problem);
     d->first = config_ref(d->config);
     config_apply_log(d->config);
-    outgoing_set_offline(d->config->offline);
+    outgoing_set_offline(d->config->offline || d->offline);
     if (!dirs_make(d->config, data, run, problem))
         return daemon_fail("no place for state:", problem);
     if (loop_init(&d->main, LIMIT_LOOPS))
@@ -487,7 +497,7 @@ int daemon_main(int argc, char **argv) {
     static struct daemon d;
     struct buf problem = BUF_INIT(1u << 20), data = BUF_INIT(4096), run = BUF_INIT(4096), path = BUF_INIT(4096);
     char *config_path = NULL;
-    int status = options_read(argc, argv, &config_path);
+    int status = options_read(argc, argv, &config_path, &d.offline);
     if (status >= 0)
         return status;
     process_setup();

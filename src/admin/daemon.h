@@ -3,6 +3,7 @@
 #define ADMIN_DAEMON_H
 // The daemon: one main thread (grid, engine, signals), N loops, one ledger thread.
 #include <pthread.h>
+#include "admin/keeper.h"
 #include "config/config.h"
 #include "grid/grid.h"
 #include "ledger/ledger.h"
@@ -26,9 +27,11 @@ struct daemon {
     const char *config_path; // NULL: defaults
     struct ledger *ledger;
     struct grid *grid;
+    struct keeper keeper;
     struct shift *shifts;
     unsigned n_shifts;
     unsigned n_idle, n_closed; // while it drains; main thread
+    bool offline;              // asked for on the command line
     bool draining;
     bool cut;
     struct timer drain_timer;

@@ -54,7 +54,7 @@ static void outputs_write(const struct target *t, struct json_writer *w) {
 
 static void usd_put(struct json_writer *w, const char *key, int64_t picousd) {
     char text[40];
-    struct buf b = BUF_ON(text);
+    struct buf b = BUF_FIXED(text);
     usd_append(&b, picousd);
     json_kv_str(w, key, buf_slice(&b));
 }

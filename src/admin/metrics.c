@@ -86,6 +86,19 @@ static void errors_write(const struct snapshot *s, struct buf *out) {
     }
 }
 
+static void privacy_write(struct daemon *d, struct buf *out) {
+    uint64_t scanned = 0, replaced = 0;
+    for (unsigned i = 0; i < d->n_shifts; i++) {
+        scanned += load(&d->shifts[i].worker.scanned_bytes);
+        replaced += load(&d->shifts[i].worker.replaced);
+    }
+    metric_head(out, "gridtie_privacy_scanned_bytes_total", "counter",
+                "Text that detection looked at for the first time.");
+    buf_printf(out, "gridtie_privacy_scanned_bytes_total %llu\n", (unsigned long long)scanned);
+    metric_head(out, "gridtie_privacy_replaced_total", "counter", "Attempts that left with stand-ins in them.");
+    buf_printf(out, "gridtie_privacy_replaced_total %llu\n", (unsigned long long)replaced);
+}
+
 static void daemon_write(struct daemon *d, struct buf *out) {
     metric_head(out, "gridtie_requests_total", "counter", "Requests from clients, by how they ended.");
     for (int e = 0; e < ERR_COUNT; e++) {
@@ -110,6 +123,7 @@ static void daemon_write(struct daemon *d, struct buf *out) {
 void metrics_write(struct shift *s, struct buf *out) {
     const struct snapshot *snap = s->worker.snap;
     daemon_write(s->d, out);
+    privacy_write(s->d, out);
     counters_write(snap, out);
     errors_write(snap, out);
     metric_head(out, "gridtie_first_token_seconds", "histogram", "From sending a request to its first token.");

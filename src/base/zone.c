@@ -5,7 +5,8 @@
 
 static const char *const zones[ZONE_COUNT] = {"device", "edge", "sealed", "cloud"};
 static const char *const labels[LABEL_COUNT] = {"public", "internal", "personal", "secret"};
-static const char *const conditions[COND_COUNT] = {"no", "pseudonymised", "no_retention", "yes"};
+static const char *const conditions[COND_COUNT] = {"no", "pseudonymised_no_retention", "pseudonymised", "no_retention",
+                                                   "yes"};
 
 const enum condition reach_default_matrix[LABEL_COUNT][ZONE_COUNT] = {
     [LABEL_PUBLIC] = {COND_YES, COND_YES, COND_YES, COND_YES},

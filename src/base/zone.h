@@ -6,11 +6,13 @@
 
 enum zone { ZONE_DEVICE, ZONE_EDGE, ZONE_SEALED, ZONE_CLOUD, ZONE_COUNT };
 enum label { LABEL_PUBLIC, LABEL_INTERNAL, LABEL_PERSONAL, LABEL_SECRET, LABEL_COUNT };
-enum condition { COND_NO, COND_PSEUDONYMISED, COND_NO_RETENTION, COND_YES, COND_COUNT };
+// From narrow to wide. BOTH: pseudonymised, and only where nothing is kept.
+enum condition { COND_NO, COND_BOTH, COND_PSEUDONYMISED, COND_NO_RETENTION, COND_YES, COND_COUNT };
 
 const char *zone_name(enum zone z);
 const char *label_name(enum label l);
-const char *condition_name(enum condition c); // "no", "pseudonymised", "no_retention", "yes"
+const char *condition_name(
+    enum condition c); // "no", "pseudonymised_no_retention", "pseudonymised", "no_retention", "yes"
 // False: no such name; *ret is untouched.
 bool zone_parse(struct slice s, enum zone *ret);
 bool label_parse(struct slice s, enum label *ret);

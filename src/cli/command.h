@@ -23,6 +23,8 @@ enum opt {
     OPT_END_DAEMON,
     OPT_REFERENCE,
     OPT_WATCH,
+    OPT_OFFLINE,
+    OPT_ZONE,
     OPT_JSON,
     OPT_URL,
     OPT_KEY_FILE,
@@ -54,8 +56,8 @@ struct command {
 };
 
 extern const struct command command_serve, command_run, command_ps, command_list, command_endpoints, command_why,
-    command_log, command_spend, command_runs, command_key, command_catalogue, command_stop, command_check,
-    command_reload, command_sim, command_version, command_help;
+    command_log, command_spend, command_runs, command_key, command_catalogue, command_audit, command_privacy,
+    command_stop, command_check, command_reload, command_sim, command_version, command_help;
 
 // Prints --help of one command, or with NULL the overview.
 void cli_print_help(const struct command *of);

@@ -297,7 +297,7 @@ static int run_lines(struct chat *x) {
 static bool daemon_is_there(struct talk *t) {
     enum err e = talk_probe(t);
     if (e == ERR_UP_CONNECT && !t->given)
-        return daemon_start(t, NULL);
+        return daemon_start(t, NULL, false);
     if (e)
         (void)talk_explain(t, e, SLICE_NONE);
     return !e;

@@ -28,9 +28,16 @@ static const char *log_path(struct arena *a) {
     return text;
 }
 
-static void daemon_become(int log, const char *config_path) {
-    char program[] = "gridtie", serve[] = "serve", option[] = "--config";
-    char *argv[] = {program, serve, config_path ? option : NULL, config_path ? mem_strdup(config_path) : NULL, NULL};
+static void daemon_become(int log, const char *config_path, bool offline) {
+    char program[] = "gridtie", serve[] = "serve", option[] = "--config", off[] = "--offline";
+    char *argv[6] = {program, serve};
+    int n = 2;
+    if (offline)
+        argv[n++] = off;
+    if (config_path) {
+        argv[n++] = option;
+        argv[n++] = mem_strdup(config_path);
+    }
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     (void)setsid();
     (void)dup2(null, STDIN_FILENO);
@@ -71,7 +78,7 @@ static bool daemon_wait(struct talk *t, pid_t pid, const char *log, off_t from) 
     return false;
 }
 
-bool daemon_start(struct talk *t, const char *config_path) {
+bool daemon_start(struct talk *t, const char *config_path, bool offline) {
     const char *path = log_path(&t->arena);
     int log = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
     if (path && log < 0)
@@ -82,7 +89,7 @@ bool daemon_start(struct talk *t, const char *config_path) {
     (void)fprintf(stderr, "gridtie: starting the daemon at %s (log: %s)\n", t->url, path);
     pid_t pid = fork();
     if (pid == 0)
-        daemon_become(log, config_path);
+        daemon_become(log, config_path, offline);
     (void)close(log);
     if (pid < 0) {
         (void)cli_fail(1, "no process can be started: %s", strerror(errno));

@@ -343,10 +343,9 @@ int talk_explain(struct talk *t, enum err e, struct slice body) {
     return e ? explain_failure(t, e) : explain_status(t, body);
 }
 
-yyjson_val *talk_ask(struct talk *t, const char *path, struct buf *text) {
+static yyjson_val *answer_read(struct talk *t, enum err e, struct buf *text) {
     struct json_doc d;
     struct json_error why;
-    enum err e = talk_fetch(t, "GET", path, SLICE_NONE, text, ASK_SECONDS);
     if (e || t->status != 200) {
         (void)talk_explain(t, e, buf_slice(text));
         return NULL;
@@ -355,6 +354,14 @@ yyjson_val *talk_ask(struct talk *t, const char *path, struct buf *text) {
         return yyjson_doc_get_root(d.doc);
     (void)cli_fail(1, "%s answered with something that is not JSON; is a gridtie daemon there?", t->url);
     return NULL;
+}
+
+yyjson_val *talk_ask(struct talk *t, const char *path, struct buf *text) {
+    return answer_read(t, talk_fetch(t, "GET", path, SLICE_NONE, text, ASK_SECONDS), text);
+}
+
+yyjson_val *talk_post(struct talk *t, const char *path, struct slice body, struct buf *text, unsigned most_seconds) {
+    return answer_read(t, talk_fetch(t, "POST", path, body, text, most_seconds), text);
 }
 
 int talk_show(const struct cli *c, const char *path, void (*show)(struct arena *a, yyjson_val *root)) {

@@ -8,6 +8,7 @@
 #include "base/tz.h"
 #include "config/parse.h"
 
+#define WORD_LEAST_BYTES 3 // shorter ones stand everywhere
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 static const char *(*provider_name)(size_t i);
@@ -312,6 +313,16 @@ static void key_check(struct parse *p, const yaml_node_t *root, size_t i) {
     }
 }
 
+static void words_check(struct parse *p, const yaml_node_t *root) {
+    const yaml_node_t *list = node_member(p, node_member(p, root, "privacy"), "words");
+    for (size_t i = 0; i < p->c->n_words; i++) {
+        const yaml_node_t *item = node_item(p, list, i);
+        if (strlen(p->c->words[i]) < WORD_LEAST_BYTES)
+            problem_at(p, item ? item : list, "words: found '%.64s'; a word needs at least %d characters", p->c->words[i],
+                       WORD_LEAST_BYTES);
+    }
+}
+
 void config_check(struct parse *p, const yaml_node_t *root) {
     if (root->type != YAML_MAPPING_NODE || p->no_memory)
         return;
@@ -324,6 +335,7 @@ void config_check(struct parse *p, const yaml_node_t *root) {
     prices_check(p, root);
     engine_check(p, root);
     whole_check(p, root);
+    words_check(p, root);
     for (size_t i = 0; i < p->c->n_keys; i++)
         key_check(p, root, i);
 }

@@ -131,7 +131,10 @@ struct config {
     size_t n_budgets;
     enum condition matrix[LABEL_COUNT][ZONE_COUNT];
     enum label default_label;
-    int64_t retention_s;
+    const char **words; // the operator's own, that may not leave
+    size_t n_words;
+    bool mask_secrets; // beyond the device
+    int64_t retention_s, receipts_s;
 };
 
 // path NULL: the defaults. Problems are all listed, a line each: "file:line:column: what was found; what was expected".

@@ -467,6 +467,17 @@ static const struct field privacy_fields[] = {{.key = "public",
                                                .names = labels,
                                                .initial = "public",
                                                .text = "the label of a request that says nothing"},
+                                              {.key = "words",
+                                               .type = FIELD_STRINGS,
+                                               .offset = T(words),
+                                               .count_offset = T(n_words),
+                                               .text = "your own words that count as personal: customers, projects; "
+                                                       "whole words, ASCII case aside"},
+                                              {.key = "mask_secrets",
+                                               .type = FIELD_BOOL,
+                                               .offset = T(mask_secrets),
+                                               .initial = "true",
+                                               .text = "keys, tokens and passwords are masked for every zone but device"},
                                               {0}};
 static const struct schema schema_privacy = {"privacy", sizeof(struct config), privacy_fields, NULL};
 
@@ -478,6 +489,13 @@ static const struct field retention_fields[] = {
      .min = 60,
      .max = 10LL * 366 * 24 * 3600,
      .text = "records of requests are deleted after this; sums of money stay"},
+    {.key = "receipts",
+     .type = FIELD_SECONDS,
+     .offset = T(receipts_s),
+     .initial = "400d",
+     .min = 24 * 3600,
+     .max = 10LL * 366 * 24 * 3600,
+     .text = "receipts of what left the device are deleted after this, file by file"},
     {0}};
 static const struct schema schema_retention = {"retention", sizeof(struct config), retention_fields, NULL};
 

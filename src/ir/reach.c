@@ -5,15 +5,12 @@
 #include "ir/reach.h"
 #include "base/buf.h"
 
-static enum condition stricter(enum condition a, enum condition b) {
-    if (a == b)
+enum condition condition_stricter(enum condition a, enum condition b) {
+    if (a == b || b == COND_YES)
         return a;
     if (a == COND_YES)
         return b;
-    if (b == COND_YES)
-        return a;
-    // Different and neither is "yes": one is "no", or both steps would be needed and none can give both yet.
-    return COND_NO;
+    return a == COND_NO || b == COND_NO ? COND_NO : COND_BOTH;
 }
 
 struct reach reach_of_label(const enum condition matrix[LABEL_COUNT][ZONE_COUNT], enum label l) {
@@ -25,7 +22,7 @@ struct reach reach_of_label(const enum condition matrix[LABEL_COUNT][ZONE_COUNT]
 
 struct reach reach_intersect(struct reach a, struct reach b) {
     for (int z = 0; z < ZONE_COUNT; z++)
-        a.zones[z] = stricter(a.zones[z], b.zones[z]);
+        a.zones[z] = condition_stricter(a.zones[z], b.zones[z]);
     return a;
 }
 
@@ -36,18 +33,20 @@ struct reach reach_up_to(enum zone widest) {
     return r;
 }
 
-static bool condition_allows(enum condition c, bool retention) {
-    return c == COND_YES || (c == COND_NO_RETENTION && !retention);
+static bool condition_allows(enum condition c, bool retention, bool replaced) {
+    if (c == COND_NO || (condition_pseudonymises(c) && !replaced))
+        return false;
+    return !retention || c == COND_YES || c == COND_PSEUDONYMISED;
 }
 
-bool reach_allows(const struct reach *r, enum zone z, bool retention) {
-    return (int)z >= 0 && (int)z < ZONE_COUNT && condition_allows(r->zones[z], retention);
+bool reach_allows(const struct reach *r, enum zone z, bool retention, bool replaced) {
+    return (int)z >= 0 && (int)z < ZONE_COUNT && condition_allows(r->zones[z], retention, replaced);
 }
 
 unsigned reach_mask(const struct reach *r) {
     unsigned mask = 0;
     for (int z = 0; z < ZONE_COUNT; z++)
-        if (condition_allows(r->zones[z], false))
+        if (condition_allows(r->zones[z], false, true))
             mask |= 1u << z;
     return mask;
 }

@@ -10,14 +10,18 @@ struct reach {
 };
 
 struct reach reach_of_label(const enum condition matrix[LABEL_COUNT][ZONE_COUNT], enum label l);
-// The stricter of both, zone by zone (COND_NO < PSEUDONYMISED < NO_RETENTION < YES in width, except that
-// pseudonymised ∩ no-retention needs both and is COND_NO until a step can give both).
+// The stricter of both, zone by zone; pseudonymised ∩ no-retention is COND_BOTH.
 struct reach reach_intersect(struct reach a, struct reach b);
 // Everything up to and including `widest`, nothing beyond.
 struct reach reach_up_to(enum zone widest);
-// May a target in this zone be used as things are? `retention`: the endpoint keeps data. Pseudonymised counts as no
-// until privacy/ can do it.
-bool reach_allows(const struct reach *r, enum zone z, bool retention);
+enum condition condition_stricter(enum condition a, enum condition b);
+// What is private has to be replaced before it may go there.
+static inline bool condition_pseudonymises(enum condition c) {
+    return c == COND_PSEUDONYMISED || c == COND_BOTH;
+}
+// May a target in this zone be used? `retention`: the endpoint keeps data. `replaced`: what is private is replaced, or can
+// be (when it is decided where to go).
+bool reach_allows(const struct reach *r, enum zone z, bool retention, bool replaced);
 // Bit mask for net's permit: zones that some target could be allowed in.
 unsigned reach_mask(const struct reach *r);
 // "device=yes edge=no …" into out, for why.

@@ -12,6 +12,7 @@
 struct engine_wait;
 struct money_wait;
 struct follow_block;
+struct private_job;
 
 enum again { AGAIN_NOT, AGAIN_ENGINE_DIED, AGAIN_SCHEMA_BROKEN };
 
@@ -24,6 +25,7 @@ struct attempt {
     struct permit permit;
     struct wire_request wire;
     struct emulation *emulation; // of tools; NULL: none is needed
+    struct private_job *private; // what was looked for in the bytes that leave; NULL: they stay on the device
     struct fetch *fetch;
     struct engine_wait *waiting;  // for a model to load
     struct attempt *next, **prev; // in worker->reserving or ->raising; prev NULL: in neither
@@ -48,7 +50,7 @@ struct attempt {
     struct tools_reader *unwrap; // the way back of the emulation
     struct judge *judge;         // of a structured answer
     struct carry *carry;         // of signatures, for a client of another dialect
-    struct filter rewrap, observe, guard, pack, collect, write;
+    struct filter rewrap, observe, restore, guard, pack, collect, write;
     struct buf out;        // for the client; held back until commit
     int64_t frames_passed; // of the upstream, as they came
     struct buf body;       // a whole answer, or an error
@@ -93,6 +95,8 @@ struct attempt {
 void attempts_written(struct worker *w, enum err e);
 // Takes the attempt down: the fetch is cancelled, memory freed but what settle records. err is what it is recorded with.
 void attempt_end(struct attempt *at, enum err err);
+// What it waited for is there: goes on to send it.
+void attempt_go(struct attempt *at);
 // It failed with *given: the next stage, or the exchange fails; after commit the client gets an error event.
 void attempt_fail(struct attempt *at, const struct problem *given);
 // The winner's proper end has been relayed and only its connection is still open: ends it well. Else false.

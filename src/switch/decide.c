@@ -41,7 +41,7 @@ static const char cannot_call_tools[] = "cannot call tools";
 static const char *target_out(const struct exchange *x, const struct target *t) {
     const struct request *r = x->request;
     bool engine = t->endpoint->engine || (t->endpoint->provider->quirks & QUIRK_LLAMA_STATUS);
-    if (!reach_allows(&x->reach, t->zone, t->endpoint->retention))
+    if (!reach_allows(&x->reach, t->zone, t->endpoint->retention, true))
         return "out of reach";
     if (t->caps_known && r->has_images && !t->vision)
         return "cannot read images";
@@ -241,14 +241,27 @@ static bool candidates_keep(struct exchange *x, const struct candidates *c) {
     return true;
 }
 
+static bool candidates_find(struct candidates *c, struct exchange *x) {
+    c->x = x;
+    c->n = 0;
+    bool found = model_add(c, x->request->model);
+    for (size_t i = 0; i < x->request->n_fallback_models; i++)
+        found |= model_add(c, x->request->fallback_models[i]);
+    return found;
+}
+
+unsigned decide_zones(struct exchange *x) {
+    struct candidates c;
+    unsigned zones = 0;
+    (void)candidates_find(&c, x);
+    for (size_t i = 0; i < c.n; i++)
+        zones |= 1u << c.targets[i]->zone;
+    return zones;
+}
+
 enum step_result step_decide(struct exchange *x) {
     struct candidates c;
-    c.x = x;
-    c.n = 0;
-    bool found = model_add(&c, x->request->model);
-    for (size_t i = 0; i < x->request->n_fallback_models; i++)
-        found |= model_add(&c, x->request->fallback_models[i]);
-    if (!found)
+    if (!candidates_find(&c, x))
         return unknown_model(x);
     if (!candidates_keep(x, &c))
         return exchange_refuse(x, ERR_NO_MEMORY, NULL);

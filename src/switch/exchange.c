@@ -5,7 +5,7 @@
 #include "switch/exchange.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "switch/attempt.h"
+#include "switch/private.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
 
@@ -126,6 +126,7 @@ static void exchange_finish(struct exchange *x) {
     x->step = STEP_SETTLE;
     if (x->child)
         exchange_gone(x->child);
+    private_leave(x);
     step_settle(x);
     exchange_tell_parent(x);
     exchange_leave(x);

@@ -14,6 +14,7 @@
 
 struct worker;
 struct attempt;
+struct private_job;
 
 enum step_result { STEP_NEXT, STEP_WAIT, STEP_FAIL };
 enum step_id {
@@ -38,6 +39,9 @@ struct arrival {
     uint64_t start_us;
     struct slice path, query; // for dialects whose addresses say more than which one it is
 };
+
+// What is known of a request's content: nothing yet, waits for a detector, is looked into, known (or need not be).
+enum check { CHECK_NONE, CHECK_WAITS, CHECK_RUNS, CHECK_DONE };
 
 #define EXCHANGE_ID_BYTES 24
 
@@ -71,6 +75,8 @@ struct exchange {
     struct reach reach;
     const struct config_route *route;
     int64_t estimated_tokens;
+    enum check check;
+    struct private_job *label_job; // runs on the pool
     // decide
     struct plan plan;
     const struct target **targets; // by candidate.index
@@ -129,6 +135,8 @@ enum step_result step_forward(struct exchange *x);
 enum step_result step_relay(struct exchange *x);
 void step_settle(struct exchange *x);
 
+// Zones of the targets that the request names, a bit each; before anything was decided. (decide.c)
+unsigned decide_zones(struct exchange *x);
 // A route by name; NULL. (label.c)
 const struct config_route *config_route_named(const struct config *c, struct slice name);
 

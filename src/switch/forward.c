@@ -10,6 +10,7 @@
 #include "switch/local.h"
 #include "switch/money.h"
 #include "switch/permit.h"
+#include "switch/private.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
 
@@ -196,7 +197,7 @@ void attempt_raised(struct attempt *at) {
 
 static void attempt_fetch(struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
-    at->permit = permit_make(at->x, at->t);
+    at->permit = permit_make(at);
     at->asked_us = at->last_us = exchange_age_us(at->x);
     struct fetch_request r = {.origin = ep->origin,
                               .method = "POST",
@@ -225,6 +226,8 @@ static void attempt_send(struct attempt *at) {
     if (!money_take(at)) // before it is written: the bound on the wire is what money pays for
         return;
     if (!at->wire.path && !attempt_write(at))
+        return;
+    if (!private_ready(at))
         return;
     if (at->sent)
         attempt_fetch(at); // the second try on a fresh connection is the same attempt
@@ -257,7 +260,7 @@ void attempts_written(struct worker *w, enum err e) {
         at->sent = e == ERR_OK;
         if (e)
             attempt_fail(at, &PROBLEM(e));
-        else
+        else if (private_receipt(at))
             attempt_fetch(at);
     }
 }
@@ -342,6 +345,7 @@ void attempt_end(struct attempt *at, enum err err) {
         fetch_cancel(at->fetch);
     }
     at->fetch = NULL;
+    private_drop(at);
     money_settle(at);
     live_note_result(at, err);
     target_ended(at->t, err, at->retry_after_ms, clock_mono_ms());
@@ -454,11 +458,12 @@ static void attempt_refused(struct attempt *at) {
     p.status = at->status;
     if (at->retry_after_ms < 0)
         at->retry_after_ms = p.retry_after_ms;
-    at->detail = arena_copy(&at->x->arena, slice_first(p.message, 300));
+    at->detail = private_detail(at, slice_first(p.message, 300));
     if (at->emulation)
         tools_blame(at->emulation, &at->x->arena, &p);
     if (err_row(p.err)->fault != FAULT_CLIENT && p.err != ERR_UP_RATE_LIMIT)
         p.message = SLICE_NONE; // internals stay here
+    p.message = private_restore(at, p.message);
     attempt_fail(at, &p);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Label: how private the request is, and with that its reach: the label's row of the matrix, narrowed by the key and by
-// the client's own wish. The label is the highest of header, key, route and default. Detection comes later; nothing here
-// or after may widen the reach.
-#include "switch/exchange.h"
+// the client's own wish. The label is the highest of header, key, route, default and what detection finds, which looks into a
+// request only if a target that it may reach asks for that (private.c). Nothing here or after may widen the reach.
+#include "switch/private.h"
 
 static void label_raise(struct exchange *x, enum label l, const char *source) {
     if (x->label_source && l <= x->label)
@@ -42,6 +42,8 @@ static bool reach_header(struct exchange *x) {
 
 enum step_result step_label(struct exchange *x) {
     const struct config *c = x->snap->config;
+    if (x->check != CHECK_NONE)
+        return private_label(x); // goes on
     x->route = config_route_named(c, x->request->model);
     label_raise(x, c->default_label, "default");
     if (!label_header(x))
@@ -56,5 +58,5 @@ enum step_result step_label(struct exchange *x) {
     if (!reach_header(x))
         return exchange_refuse(x, ERR_BAD_FIELD, "x-gridtie-reach: expected device, edge, sealed or cloud");
     x->estimated_tokens = request_estimate_tokens(x->request);
-    return STEP_NEXT;
+    return private_label(x);
 }

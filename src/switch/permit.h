@@ -4,11 +4,10 @@
 #include "ir/reach.h"
 #include "net/outgoing.h"
 
-struct exchange;
-struct target;
+struct attempt;
 
-// The exchange's reach against the target's zone and retention: what net/outgoing asks for. A reach that does not allow
-// the target gives a permit that opens nothing.
-struct permit permit_make(const struct exchange *x, const struct target *t);
+// The exchange's reach against the target's zone and retention, and whether what leaves was looked into: what net/outgoing
+// asks for. A reach that does not allow the target gives a permit that opens nothing.
+struct permit permit_make(const struct attempt *at);
 
 #endif

@@ -5,6 +5,7 @@
 // the events are only looked at. Nothing here blocks or logs.
 #include "dialect/carry.h"
 #include "switch/money.h"
+#include "switch/private.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
 
@@ -150,7 +151,7 @@ enum err relay_open(struct attempt *at, int status, struct slice content_type) {
     bool follow = at->bid.reserved < at->bid.bound; // money may end it: then it must be in our hands
     at->framed = at->stream && !(json && relay_framing(at) == FRAMING_SSE);
     at->verbatim = at->wire.verbatim && at->framed == x->request->stream && !follow;
-    if (!relay_check(at))
+    if (!relay_check(at) || !private_open(at))
         return ERR_NO_MEMORY;
     filter_join(at, &at->observe, PHASE_OBSERVE, event_observe);
     if (follow && at->framed)

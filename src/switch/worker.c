@@ -2,7 +2,7 @@
 // A worker's own state: the journal's part of a turn, the snapshot that new exchanges take, and ending what runs: of a run
 // that was stopped, of a key that was revoked, or everything when a drain has lasted too long. Runs on the worker's thread only.
 #include "switch/worker.h"
-#include "switch/attempt.h"
+#include "switch/private.h"
 
 static void worker_commit(struct deferred *d) {
     struct worker *w = (struct worker *)(void *)((char *)d - offsetof(struct worker, commit));
@@ -21,6 +21,25 @@ void worker_set_snapshot(struct worker *w, struct snapshot *s) {
     if (w->snap)
         snapshot_unref(w->snap);
     w->snap = s;
+}
+
+static struct exchange *waiting_one(struct worker *w) {
+    for (struct exchange *x = w->live; x; x = x->next)
+        if (x->check == CHECK_WAITS && !x->settled)
+            return x;
+    return NULL;
+}
+
+void worker_set_detector(struct worker *w, struct detector *d) {
+    detector_unref(w->detector);
+    w->detector = d;
+    w->detector_failed = !d;
+    // One may end others when it goes on: each time the list is read anew. None waits twice.
+    for (struct exchange *x = waiting_one(w); x; x = waiting_one(w)) {
+        exchange_resume(x);
+        if (x->check == CHECK_WAITS)
+            break; // it is on the stack, and asks when it goes on
+    }
 }
 
 void worker_cut(struct worker *w) {

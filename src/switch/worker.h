@@ -9,9 +9,12 @@
 #include "net/server.h"
 
 struct attempt;
+struct detector;
 struct exchange;
 struct accounts;
 struct keyring;
+struct memo;
+struct privacy;
 
 struct worker {
     struct loop loop;
@@ -27,8 +30,13 @@ struct worker {
     uint32_t counter;       // of ids
     struct deferred commit; // writes what this turn gave the journal
     bool commit_queued;
-    struct attempt *reserving; // whose intents are among that
-    struct attempt *raising;   // whose raised holds are
+    struct attempt *reserving;     // whose intents are among that
+    struct attempt *raising;       // whose raised holds are
+    const struct privacy *privacy; // shared
+    struct detector *detector;     // a reference; NULL: none is loaded yet
+    bool detector_failed;          // and none will be
+    struct memo *memo;             // of what was found in texts
+    _Atomic uint64_t scanned_bytes, replaced;
     bool draining;
     _Atomic uint64_t failures[ERR_COUNT]; // exchanges by how they ended; [ERR_OK] went well
 };
@@ -43,6 +51,8 @@ struct payer;
 struct config_key;
 void worker_stop_run(struct worker *w, const struct payer *run);
 void worker_stop_key(struct worker *w, const struct config_key *key);
+// Own thread: takes the reference. NULL: there can be none. Who waits for one goes on.
+void worker_set_detector(struct worker *w, struct detector *d);
 // Own thread: ends every live exchange with ERR_DRAINING.
 void worker_cut(struct worker *w);
 

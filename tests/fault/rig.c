@@ -19,6 +19,8 @@
 #include "base/log.h"
 #include "fault/children.h"
 #include "ledger/money.h"
+#include "privacy/key.h"
+#include "privacy/samples.h"
 #include "unit.h"
 
 #define BEAT_MS 3
@@ -82,6 +84,7 @@ bool rig_start(struct rig *r, const char *yaml) {
     char path[128];
     *r = (struct rig){0};
     log_set_level(LOG_ERROR);
+    (void)detector_of_tests(); // from where the build keeps it, before the cache is another
     if (!store_make(r))
         return false;
     snprintf(path, sizeof path, "%s/bill", r->dir);
@@ -89,7 +92,9 @@ bool rig_start(struct rig *r, const char *yaml) {
     r->config = rig_config(r, yaml);
     struct ledger_options o = {.dir = r->dir, .loops = 1, .retention_s = 86400, .batch_ms = 20};
     snprintf(path, sizeof path, "%s/run", r->dir);
-    bool ok = r->sim > 0 && r->config && !ledger_open(&o, &r->ledger, &why) && !loop_init(&w->loop, 0) &&
+    bool ok = r->sim > 0 && r->config && !ledger_open(&o, &r->ledger, &why) &&
+              !state_key_open(r->dir, &r->privacy.key, &why) &&
+              !receipts_open(r->dir, 86400, &r->privacy.receipts, &why) && !loop_init(&w->loop, 0) &&
               !client_new(&w->loop, &w->client) &&
               !grid_new(&w->loop, r->config, r->dir, path, on_changed, r, &w->grid, &why);
     if (!ok)
@@ -100,6 +105,8 @@ bool rig_start(struct rig *r, const char *yaml) {
     w->journal = ledger_journal(r->ledger, 0);
     w->accounts = ledger_accounts(r->ledger);
     w->keyring = ledger_keyring(r->ledger);
+    w->privacy = &r->privacy;
+    w->detector = detector_ref(detector_of_tests());
     timer_init(&r->beat, &w->loop, on_beat, r);
     timer_start(&r->beat, BEAT_MS);
     return rig_listen(r);
@@ -198,6 +205,9 @@ bool rig_stop(struct rig *r) {
     if (ok)
         loop_done(&w->loop);
     ledger_close(r->ledger);
+    receipts_close(r->privacy.receipts);
+    secret_done(&r->privacy.key);
+    detector_unref(w->detector);
     sim_stop(r->sim);
     dir_remove(r->dir);
     return ok && waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD;

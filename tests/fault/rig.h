@@ -5,11 +5,12 @@
 // turns by hand, the scripted provider and the fake engine in processes of their own, and a client that is a bare socket.
 // So a test can stop between any two turns and do something to what waits there.
 #include "admin/daemon.h"
-#include "switch/attempt.h"
+#include "switch/private.h"
 
 struct rig {
     struct shift shift; // its worker has the only loop
     struct ledger *ledger;
+    struct privacy privacy;
     struct config *config;
     char dir[64];
     pid_t sim;

@@ -82,8 +82,15 @@ def test_internal_goes_to_a_cloud_only_if_it_keeps_nothing(sims, gridtie):
                       "routes": {"r": ["keeps/m", "forgets/m"]}})
     reply, _ = ask(daemon, "openai", "r", headers={"x-gridtie-label": "internal"})
     assert reply.headers["x-gridtie-target"] == "forgets/m" and not keeps.requests()
-    reply, _ = ask(daemon, "openai", "r", headers={"x-gridtie-label": "personal"})
-    assert reply.status == 403 and len(forgets.requests()) == 1
+    # Both at once: what is internal by word and personal by what it holds goes where nothing is kept, with stand-ins.
+    reply, _ = ask(daemon, "openai", "r", "jane.doe@corp.com", headers={"x-gridtie-label": "internal"})
+    assert reply.headers["x-gridtie-target"] == "forgets/m" and not keeps.requests()
+    assert "jane" not in forgets.last()["body"]
+    reply, _ = ask(daemon, "openai", "keeps/m", "jane.doe@corp.com", headers={"x-gridtie-label": "internal"})
+    assert reply.status == 403 and not keeps.requests()
+    # Personal alone asks for stand-ins, and no more.
+    reply, _ = ask(daemon, "openai", "r", "jane.doe@corp.com", headers={"x-gridtie-label": "personal"})
+    assert reply.headers["x-gridtie-target"] == "keeps/m" and "jane" not in keeps.last()["body"]
 
 
 def test_a_default_label_holds_for_requests_that_say_nothing(sims, gridtie):
@@ -104,7 +111,7 @@ def test_a_matrix_that_config_loosens_is_loosened_and_no_more(sims, gridtie):
 FAULTS = [None, {"error": "overloaded"}, {"error": "rate_limit"}, {"drop": True}, {"cut_after_events": 1}, {"garbage": "x"},
           {"status": 500}, {"error": "auth"}, {"cut_after_events": 4}, {"status": 408}]
 DEFAULT = {"public": {z: "yes" for z in ZONES}, "internal": {"device": "yes", "edge": "yes", "sealed": "yes", "cloud": "no"},
-           "personal": {"device": "yes", "edge": "yes", "sealed": "yes", "cloud": "no"},
+           "personal": {"device": "yes", "edge": "yes", "sealed": "yes", "cloud": "yes"},  # with stand-ins
            "secret": {"device": "yes", "edge": "no", "sealed": "no", "cloud": "no"}}
 
 
@@ -152,9 +159,13 @@ def test_no_request_is_ever_seen_beyond_its_reach(sims, gridtie):
         label = max((x for x in labels if x), key=LABELS.index, default="public")
         may = allowed(label, [key_reach, header_reach])
         client, stream = rng.choice(DIALECTS), rng.random() < 0.5
-        path, body = chat(client, model, f"trial {trial}", stream)
+        path, body = chat(client, model, f"trial {trial} for jane.doe@corp.com, AKIAIOSFODNN7EXAMPLE", stream)
         reply = daemon.post(path, body, headers)
         seen = {z for z, _, s in everyone if s.requests()}
+        for z, _, s in everyone:
+            for request in s.requests():
+                assert z != "cloud" or "jane" not in request["body"], (trial, label)
+                assert z == "device" or "AKIA" not in request["body"], (trial, z)
         assert seen <= may, (trial, label, key_reach, header_reach, model, seen, may)
         assert reply is not None and (reply.status == 200 or reply.status >= 400)
         if not may & {r["zone"] for r in rows}:
@@ -164,7 +175,8 @@ def test_no_request_is_ever_seen_beyond_its_reach(sims, gridtie):
 # ---- nothing said is kept
 
 
-CANARIES = {"prompt": "CANARY-prompt-7f3a", "system": "CANARY-system-1b2c", "answer": "CANARY-answer-9d8e",
+CANARIES = {"mail": "canary.mail@corp-7f3a.com", "card": "4111111111111111", "secret": "AKIACANARY7EXAMPLE22",
+            "prompt": "CANARY-prompt-7f3a", "system": "CANARY-system-1b2c", "answer": "CANARY-answer-9d8e",
             "thinking": "CANARY-think-5a5a", "argument": "CANARY-arg-4e4e", "image": "Q0FOQVJZaW1hZ2U2YjZi",
             "client key": "sk-CANARY-client-1212", "upstream key": "upstream-key-of-CANARY", "wrong key": "CANARY-wrong-3434"}
 
@@ -172,18 +184,23 @@ CANARIES = {"prompt": "CANARY-prompt-7f3a", "system": "CANARY-system-1b2c", "ans
 def test_no_log_ledger_journal_or_metric_holds_content_or_keys(sims, gridtie):
     sim = sims()
     row = {**sim.endpoint("o"), "key": CANARIES["upstream key"]}
-    daemon = gridtie({"endpoints": [row, {**sim.endpoint("a", "anthropic"), "key": CANARIES["upstream key"]}],
+    daemon = gridtie({"endpoints": [row, {**sim.endpoint("a", "anthropic"), "key": CANARIES["upstream key"]},
+                                    {**sim.endpoint("e", zone="edge"), "key": CANARIES["upstream key"]}],
                       "log": {"level": "debug"}, "keys": [{"name": "k", "secret": CANARIES["client key"]}]})
     auth = {"Authorization": "Bearer " + CANARIES["client key"]}
     orders = [{}, {"error": "server_error"}, {"cut_after_events": 3}, {"garbage": CANARIES["answer"]},
-              {"body": CANARIES["answer"]}, {"status": 400, "body": json.dumps({"error": {"message": "bad"}})}]
+              {"body": CANARIES["answer"]}, {"status": 400, "body": json.dumps({"error": {"message": "bad"}})},
+              {"status": 400, "body": json.dumps({"error": {"message": f"{CANARIES['mail']} with {CANARIES['card']}?"}})}]
+    said = " ".join(CANARIES[k] for k in ("prompt", "mail", "card", "secret"))
     for client in DIALECTS:
         for stream in (False, True):
             for more in orders:
                 what = {"text": CANARIES["answer"] + " " * 20, "thinking": CANARIES["thinking"],
                         "tool_calls": [{"name": "weather", "arguments": {"city": CANARIES["argument"]}}], **more}
-                path, body = chat(client, "a/m", order(CANARIES["prompt"], **what), stream, system=CANARIES["system"],
+                path, body = chat(client, "a/m", order(said, **what), stream, system=CANARIES["system"],
                                   tools=True)
+                daemon.post(path, body, auth)
+                body["model"] = "e/m"
                 daemon.post(path, body, auth)
             path, body = chat(client, "a/m", CANARIES["prompt"], stream)
             daemon.post(path, body, {"Authorization": "Bearer " + CANARIES["wrong key"]})
@@ -191,7 +208,7 @@ def test_no_log_ledger_journal_or_metric_holds_content_or_keys(sims, gridtie):
             body[TURNS.get(client, "messages")] = [CANARIES["prompt"]]
             daemon.post(path, body, auth)
     texts = {"metrics": daemon.get("/metrics", auth).text}
-    for path in ("log?limit=1000", "why/last", "endpoints", "status", "models", "ps"):
+    for path in ("log?limit=1000", "why/last", "endpoints", "status", "models", "ps", "audit", "audit/verify"):
         texts[path] = daemon.get("/gridtie/v1/" + path, auth).text
     for row in json.loads(texts["log?limit=1000"])["exchanges"][:40]:
         texts[row["id"]] = daemon.get("/gridtie/v1/why/" + row["id"], auth).text

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PRIVACY_UNESCAPE_H
+#define PRIVACY_UNESCAPE_H
+// The inside of a JSON string as the text that it means, and back to its bytes. What is no valid escape stays as it is.
+#include "base/buf.h"
+
+void unescape_append(struct buf *out, struct slice raw);
+// Where byte `text_at` of the text begins in raw (raw.n at its end).
+size_t unescape_offset(struct slice raw, size_t text_at);
+
+#endif

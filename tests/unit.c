@@ -217,31 +217,9 @@ static bool test_matches(const struct unit_test *t, char **filters, int n) {
     return n == 0;
 }
 
-static int usage(const char *name) {
-    fprintf(stderr, "usage: %s [--fork | --jobs N] [--list] [--verbose] [SUBSTRING...]\n", name);
-    return 2;
-}
-
-int main(int argc, char **argv) {
-    bool list = false, verbose = false;
-    int at = 1, at_once = 0; /* 0: all here */
-    for (; at < argc && argv[at][0] == '-'; at++) {
-        if (strcmp(argv[at], "--fork") == 0)
-            at_once = 1;
-        else if (strcmp(argv[at], "--jobs") == 0 && at + 1 < argc)
-            at_once = atoi(argv[++at]);
-        else if (strcmp(argv[at], "--list") == 0)
-            list = true;
-        else if (strcmp(argv[at], "--verbose") == 0)
-            verbose = true;
-        else
-            return usage(argv[0]);
-    }
-    if (at_once < 0 || at_once > JOBS_MAX)
-        return usage(argv[0]);
-
+static void tests_run(char **filters, int n, int at_once, bool list, bool verbose) {
     for (const struct unit_test *t = first; t != NULL; t = t->next) {
-        if (!test_matches(t, argv + at, argc - at))
+        if (!test_matches(t, filters, n))
             continue;
         if (verbose || list)
             fprintf(list ? stdout : stderr, "%s: %s\n", t->file, t->name);
@@ -252,10 +230,36 @@ int main(int argc, char **argv) {
         else
             count_outcome(t, test_run_here(t));
     }
+    while (at_once > 0 && jobs_wait(at_once))
+        ;
+}
+
+static int usage(const char *name) {
+    fprintf(stderr, "usage: %s [--fork | --jobs N] [--list] [--verbose] [SUBSTRING...]\n", name);
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    bool list = false, verbose = false;
+    int at = 1;
+    long at_once = 0; /* 0: all here */
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        if (strcmp(argv[at], "--fork") == 0)
+            at_once = 1;
+        else if (strcmp(argv[at], "--jobs") == 0 && at + 1 < argc)
+            at_once = strtol(argv[++at], NULL, 10);
+        else if (strcmp(argv[at], "--list") == 0)
+            list = true;
+        else if (strcmp(argv[at], "--verbose") == 0)
+            verbose = true;
+        else
+            return usage(argv[0]);
+    }
+    if (at_once < 0 || at_once > JOBS_MAX)
+        return usage(argv[0]);
+    tests_run(argv + at, argc - at, (int)at_once, list, verbose);
     if (list)
         return 0;
-    while (jobs_wait(at_once))
-        ;
     printf("%d passed, %d failed, %d skipped\n", counts[OUTCOME_PASSED], counts[OUTCOME_FAILED],
            counts[OUTCOME_SKIPPED]);
     return counts[OUTCOME_FAILED] > 0 || counts[OUTCOME_PASSED] + counts[OUTCOME_SKIPPED] == 0 ? 1 : 0;

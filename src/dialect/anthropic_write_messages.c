@@ -153,8 +153,12 @@ static bool can_write_thinking(struct anthropic_out *out, const struct part *p) 
 static bool can_write(struct anthropic_out *out, const struct part *p) {
     switch (p->kind) {
     case PART_TEXT:
-    case PART_REFUSAL:
+        if (p->signature.n)
+            anthropic_say(out, SAID_SIGNATURE, "dropped", "signature",
+                          "another provider's, which this one would refuse");
         return own(out) || p->text.n; // empty blocks are refused
+    case PART_REFUSAL:
+        return own(out) || p->text.n;
     case PART_IMAGE:
         return true;
     case PART_DOCUMENT:

@@ -126,6 +126,8 @@ struct slice arguments_object(struct arena *a, struct slice arguments);
 MUST_CHECK enum err request_complete(struct field_reader *rd, struct request *r);
 // One more name that other dialects must note; ERR_NO_MEMORY. path is static or in the arena.
 MUST_CHECK enum err request_unmodelled_add(struct field_reader *rd, struct request *r, const char *path);
+// Why `provider` does not travel.
+extern const char preferences_dropped[];
 // For a writer of another dialect: a note for each member that was not modelled.
 void notes_unmodelled(struct arena *a, struct notes *n, const struct request *r);
 // Can the client's own bytes go to an upstream of dialect d?

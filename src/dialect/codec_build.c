@@ -136,9 +136,13 @@ void put_unmodelled(struct json_writer *w, const struct request *r) {
     }
 }
 
+const char preferences_dropped[] = "only OpenRouter knows these preferences; here the routes of the config decide";
+
 void notes_unmodelled(struct arena *a, struct notes *n, const struct request *r) {
     for (size_t i = 0; i < r->n_unmodelled; i++)
         notes_add(a, n, "dropped", r->unmodelled[i], "this field is known to the client's dialect only");
+    if (r->provider_prefs.p)
+        notes_add(a, n, "dropped", SLICE("provider"), preferences_dropped);
     if (r->store)
         notes_add(a, n, "dropped", SLICE("store"), "answers are not kept: send back what the next turn needs");
 }

@@ -22,6 +22,7 @@ enum quirk {
     QUIRK_LLAMA_STATUS = 1 << 3,          // llama-server: 500 for what is the client's fault (see its error texts)
     QUIRK_NO_STRICT = 1 << 4,             // refuses tools[].function.strict
     QUIRK_CACHE_PROMPT = 1 << 5, // llama-server extras are understood (top_k, min_p, chat_template_kwargs, timings)
+    QUIRK_PREFERENCES = 1 << 6,  // OpenRouter's `provider`, preferences among its providers, is understood
 };
 
 // Where a client reaches this dialect. "{model}" in a path stands for one or more bytes, slashes too.

@@ -125,6 +125,13 @@ TEST(openai_request_knows_its_relatives) {
     CHECK_EQ(r->n_unmodelled, 1);
     CHECK_STREQ(written(r, plain),
                 "{\"reasoning\":{\"max_tokens\":2000},\"logit_bias\":{}," MESSAGES ",\"model\":\"a\"}");
+    CHECK_EQ(wire.notes.n, 1);
+    CHECK_SLICE(wire.notes.first->path, "provider");
+    struct write_options router = plain;
+    router.quirks = QUIRK_PREFERENCES;
+    CHECK_STREQ(written(r, router), "{\"provider\":{\"sort\":\"price\"},\"reasoning\":{\"max_tokens\":2000},"
+                                    "\"logit_bias\":{}," MESSAGES ",\"model\":\"a\"}");
+    CHECK_EQ(wire.notes.n, 0);
     r = read_body("{\"model\":\"m\",\"chat_template_kwargs\":{\"enable_thinking\":false},\"max_tokens\":1,"
                   "\"max_completion_tokens\":2," MESSAGES "}");
     CHECK(r && r->think == THINK_OFF && r->max_tokens == 2);

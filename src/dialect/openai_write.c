@@ -274,6 +274,16 @@ static void put_stream(struct openai_out *out) {
     out->wire->usage_added = !r->include_usage;
 }
 
+// The client's preferences among a provider's providers: what only they say (to keep no data, say) must not get lost where
+// somebody could heed it.
+static bool takes_preferences(struct openai_out *out) {
+    if (out->o->quirks & QUIRK_PREFERENCES)
+        return true;
+    if (out->r->provider_prefs.p)
+        note(out, "dropped", "provider", preferences_dropped);
+    return false;
+}
+
 // ---- from the fields
 
 static enum err write_fields(struct openai_out *out) {
@@ -289,8 +299,11 @@ static enum err write_fields(struct openai_out *out) {
     put_extras(out);
     put_thinking(out);
     put_stream(out);
-    if (r->dialect == DIALECT_OPENAI)
+    if (r->dialect == DIALECT_OPENAI) {
         put_unmodelled(w, r);
+        if (takes_preferences(out) && r->provider_prefs.p)
+            json_kv_raw(w, "provider", r->provider_prefs);
+    }
     json_obj_end(w);
     if (r->op == OP_GENERATE && r->raw)
         note(out, "approximated", "raw", "this dialect always applies the model's chat template");
@@ -420,7 +433,7 @@ static void collect_edits(struct openai_out *out, struct edits *e) {
         edit_set(e, "model", json_text_str(out->a, out->o->model));
     if (has_member(r, "models"))
         edit_remove(e, "models");
-    if (has_member(r, "provider"))
+    if (!takes_preferences(out) && has_member(r, "provider"))
         edit_remove(e, "provider");
     edit_max_tokens(out, e);
     edit_stream(out, e);

@@ -135,6 +135,8 @@ static void put_part(struct openai_out *out, const struct part *p) {
     }
 }
 
+static const char no_place_for_signatures[] = "a provider's own, without a place in this dialect";
+
 // Parts that are written into the content.
 static bool in_content(const struct part *p) {
     switch (p->kind) {
@@ -170,6 +172,9 @@ static const struct part *first_content(const struct part *p) {
 // A single text is a string, which every upstream understands; anything else is a list.
 static void put_content(struct openai_out *out, const struct part *parts, bool may_be_null) {
     const struct part *first = first_content(parts);
+    for (const struct part *p = first; p; p = p->next)
+        if (p->kind == PART_TEXT && p->signature.n)
+            openai_say(out, SAID_SIGNATURE, "dropped", "signature", no_place_for_signatures);
     json_key(&out->w, "content");
     if (!first) {
         if (may_be_null)
@@ -199,8 +204,7 @@ static void put_reasoning(struct openai_out *out, const struct message *m) {
         if (p->kind != PART_THINK)
             continue;
         if (p->signature.n || p->redacted)
-            openai_say(out, SAID_SIGNATURE, "dropped", "signature",
-                       "a provider's own, without a place in this dialect");
+            openai_say(out, SAID_SIGNATURE, "dropped", "signature", no_place_for_signatures);
         if (!understood || p->redacted) {
             openai_say(out, SAID_THINK, "dropped", "thinking", "this dialect does not take past thinking back");
             continue;
@@ -225,7 +229,7 @@ static void put_call(struct openai_out *out, const struct part *p) {
         return;
     }
     if (p->signature.n)
-        openai_say(out, SAID_SIGNATURE, "dropped", "signature", "a provider's own, without a place in this dialect");
+        openai_say(out, SAID_SIGNATURE, "dropped", "signature", no_place_for_signatures);
     json_obj(w);
     json_kv_str(w, "id", p->id);
     json_kv_cstr(w, "type", "function");

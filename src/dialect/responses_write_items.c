@@ -83,6 +83,10 @@ static void put_refusal(struct responses_out *out, const struct part *p) {
 static bool in_content(struct responses_out *out, const struct part *p) {
     switch (p->kind) {
     case PART_TEXT:
+        if (p->signature.n)
+            responses_say(out, RESP_SAID_SIGNATURE, "dropped", "signature",
+                          "a provider's own, without a place in this dialect");
+        return true;
     case PART_REFUSAL:
     case PART_IMAGE:
         return true;

@@ -55,6 +55,19 @@ static bool header_number(const struct exchange *x, const char *name, uint64_t m
     return !*ret_bad;
 }
 
+// How many gateways it came through. More than any number of ours can say is a loop too.
+static bool read_hops(struct exchange *x) {
+    struct slice v = slice_trim(headers_get(x->in.headers, "x-gridtie-hop"));
+    uint64_t n = LIMIT_HOPS;
+    size_t digits = 0;
+    while (digits < v.n && v.p[digits] >= '0' && v.p[digits] <= '9')
+        digits++;
+    if (digits < v.n || (v.p && !v.n))
+        return false;
+    x->hops = !v.p ? 0 : slice_u64(v, &n) && n < LIMIT_HOPS ? (unsigned)n : LIMIT_HOPS;
+    return true;
+}
+
 enum step_result step_admit(struct exchange *x) {
     bool bad = false;
     uint64_t v = 0;
@@ -62,8 +75,8 @@ enum step_result step_admit(struct exchange *x) {
     if (admit_credential(x->snap->config, x->w->keyring, x->in.headers, x->in.query, x->in.loopback, &caller))
         return exchange_refuse(x, ERR_UNAUTHORIZED, NULL);
     x->key = caller.key;
-    if (header_number(x, "x-gridtie-hop", 1000, &v, &bad))
-        x->hops = (unsigned)v;
+    if (!read_hops(x))
+        return exchange_refuse(x, ERR_BAD_FIELD, "x-gridtie-hop: expected a number");
     if (x->hops >= LIMIT_HOPS)
         return exchange_refuse(x, ERR_LOOP, NULL);
     if (header_number(x, "x-gridtie-deadline-ms", 86400000, &v, &bad))

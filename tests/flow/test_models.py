@@ -246,10 +246,14 @@ def test_a_loop_of_gateways_ends_with_508(gridtie, client):
     me = {"name": "me", "provider": "openai", "url": f"http://127.0.0.1:{port}/v1", "zone": "cloud", "models": ["me/m"]}
     daemon = gridtie({"listen": [f"127.0.0.1:{port}"], "endpoints": [me]})
     path, body = chat(client, "me/me/m", "round and round")
-    reply = daemon.post(path, body, {"x-gridtie-hop": "4"})
-    assert reply.status == 508
-    assert_error_shape(client, reply)
-    assert error_text(client, reply)
+    for hops in ("4", "1000", "1001", "99999999999999999999999"):
+        reply = daemon.post(path, body, {"x-gridtie-hop": hops, "x-gridtie-deadline-ms": "5000"})
+        assert reply.status == 508, hops
+        assert_error_shape(client, reply)
+        assert error_text(client, reply)
+    for hops in ("", "-1", "one", "1 2"):
+        reply = daemon.post(path, body, {"x-gridtie-hop": hops, "x-gridtie-deadline-ms": "5000"})
+        assert reply.status == 400 and "x-gridtie-hop: expected a number" in error_text(client, reply), hops
     reply = daemon.post(path, body)
     assert 400 <= reply.status < 600
     assert daemon.metrics()['gridtie_requests_total{result="loop"}'] >= 2

@@ -215,12 +215,12 @@ void private_leave(struct exchange *x) {
 
 // ---- an attempt
 
-// A run, else a key: who may see that two stand-ins are the same.
+// A run, else a key: who may see that two stand-ins are the same. The run is the one that budgets know, also where it was
+// told from a client's own headers.
 static void scope_key(const struct exchange *x, struct standin_key *ret) {
     struct buf scope = BUF_INIT(LIMIT_HEAD_BYTES + 1024);
-    struct slice run = x->in.headers ? headers_get(x->in.headers, "x-gridtie-run") : SLICE_NONE;
-    buf_printf(&scope, "%s\n", x->key ? x->key->name : "");
-    buf_append(&scope, run);
+    const struct payer *run = x->purse.payers[SCOPE_RUN];
+    buf_printf(&scope, "%s\n%s", x->key ? x->key->name : "", run ? run->run : "");
     standin_key_of(secret_reveal(&x->w->privacy->key), buf_slice(&scope), ret);
     buf_done(&scope);
 }

@@ -48,9 +48,9 @@ static void letters(struct buf *b) {
     for (struct slice s = buf_slice(&plain); s.n; s = slice_from(s, 2000)) {
         buf_append(b, slice_first(s, 2000));
         if (dice(2))
-            buf_printf(b, "jane.doe%u@corp.com ", dice(9999));
+            buf_printf(b, " jane.doe%u@corp.com ", dice(9999));
         else
-            buf_printf(b, "+49 30 12%05u ", dice(99999));
+            buf_printf(b, " +49 30 12%05u ", dice(99999));
     }
     buf_done(&plain);
 }

@@ -9,7 +9,7 @@ _gridtie() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]:-} options=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key catalogue stop check reload sim version help --help" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help --help" -- "$word")
         return
     fi
     case $previous in
@@ -21,13 +21,17 @@ _gridtie() {
             mapfile -t COMPREPLY < <(compgen -W "ok failed" -- "$word")
             return
             ;;
+        --zone)
+            mapfile -t COMPREPLY < <(compgen -W "edge sealed cloud" -- "$word")
+            return
+            ;;
         --by)
             mapfile -t COMPREPLY < <(compgen -W "key model endpoint run day" -- "$word")
             return
             ;;
     esac
     case $command in
-        serve) options="--config --daemon --help" ;;
+        serve) options="--config --daemon --offline --help" ;;
         run) options="--system --verbose --url --key-file --help" ;;
         endpoints) options="--watch --json --url --key-file --help" ;;
         ps | list | why) options="--json --url --key-file --help" ;;
@@ -36,6 +40,8 @@ _gridtie() {
         runs) options="--key --json --url --key-file --help" ;;
         key) options="--budget --json --url --key-file --help" ;;
         catalogue) options="--json --url --key-file --help" ;;
+        audit) options="--limit --since --zone --json --url --key-file --help" ;;
+        privacy) options="--json --url --key-file --help" ;;
         stop) options="--daemon --url --key-file --help" ;;
         check) options="--reference --help" ;;
         reload) options="--url --key-file --help" ;;
@@ -52,9 +58,17 @@ _gridtie() {
         runs) mapfile -t COMPREPLY < <(compgen -W "stop" -- "$word") ;;
         key) mapfile -t COMPREPLY < <(compgen -W "add list revoke" -- "$word") ;;
         catalogue) mapfile -t COMPREPLY < <(compgen -W "show diff update" -- "$word") ;;
+        audit) mapfile -t COMPREPLY < <(compgen -W "verify head" -- "$word") ;;
+        privacy)
+            if ((COMP_CWORD == 2)); then
+                mapfile -t COMPREPLY < <(compgen -W "scan preview" -- "$word")
+            else
+                mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            fi
+            ;;
         why) mapfile -t COMPREPLY < <(compgen -W "last" -- "$word") ;;
         check) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key catalogue stop check reload sim version help" -- "$word") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help" -- "$word") ;;
     esac
 }
 complete -F _gridtie gridtie

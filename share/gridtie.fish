@@ -17,6 +17,8 @@ complete -c gridtie -n __fish_use_subcommand -a spend -d 'what was spent, and ho
 complete -c gridtie -n __fish_use_subcommand -a runs -d 'the runs of agents and what they spent; stop one'
 complete -c gridtie -n __fish_use_subcommand -a key -d "make, list and revoke clients' keys"
 complete -c gridtie -n __fish_use_subcommand -a catalogue -d 'what is known of models: prices, limits, capabilities'
+complete -c gridtie -n __fish_use_subcommand -a audit -d 'receipts of what left this device'
+complete -c gridtie -n __fish_use_subcommand -a privacy -d 'what is private in a text, and what would leave of it'
 complete -c gridtie -n __fish_use_subcommand -a stop -d 'unload a model, or end the daemon'
 complete -c gridtie -n __fish_use_subcommand -a check -d 'check the config, without a daemon'
 complete -c gridtie -n __fish_use_subcommand -a reload -d 'let the daemon read its config again'
@@ -26,6 +28,7 @@ complete -c gridtie -n __fish_use_subcommand -a help -d 'what a command does, it
 
 complete -c gridtie -n '__fish_seen_subcommand_from serve' -l config -s c -r -F -d 'the config; default: $XDG_CONFIG_HOME/gridtie/gridtie.yaml if it is there'
 complete -c gridtie -n '__fish_seen_subcommand_from serve' -l daemon -d 'in the background: returns when it answers; its log is in the state folder'
+complete -c gridtie -n '__fish_seen_subcommand_from serve' -l offline -d 'open no connection beyond this machine, whatever the config says'
 complete -c gridtie -n '__fish_seen_subcommand_from serve' -l help -s h -d 'this'
 
 complete -c gridtie -n '__fish_seen_subcommand_from run' -l system -s s -r -d 'instructions that stand before the conversation'
@@ -94,6 +97,20 @@ complete -c gridtie -n '__fish_seen_subcommand_from catalogue' -l key-file -r -F
 complete -c gridtie -n '__fish_seen_subcommand_from catalogue' -l help -s h -d 'this'
 complete -c gridtie -n '__fish_seen_subcommand_from catalogue' -a 'show diff update'
 
+complete -c gridtie -n '__fish_seen_subcommand_from audit' -l limit -s n -r -d 'so many at most, newest first; default 20, at most 1000'
+complete -c gridtie -n '__fish_seen_subcommand_from audit' -l since -r -d 'only requests since: 30m, 12h, 7d ago, or seconds since 1970'
+complete -c gridtie -n '__fish_seen_subcommand_from audit' -l zone -r -a 'edge sealed cloud' -d 'only what went to this zone: edge, sealed or cloud'
+complete -c gridtie -n '__fish_seen_subcommand_from audit' -l json -d 'JSON instead of text'
+complete -c gridtie -n '__fish_seen_subcommand_from audit' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
+complete -c gridtie -n '__fish_seen_subcommand_from audit' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
+complete -c gridtie -n '__fish_seen_subcommand_from audit' -l help -s h -d 'this'
+complete -c gridtie -n '__fish_seen_subcommand_from audit' -a 'verify head'
+complete -c gridtie -n '__fish_seen_subcommand_from privacy' -l json -d 'JSON instead of text'
+complete -c gridtie -n '__fish_seen_subcommand_from privacy' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
+complete -c gridtie -n '__fish_seen_subcommand_from privacy' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
+complete -c gridtie -n '__fish_seen_subcommand_from privacy' -l help -s h -d 'this'
+complete -c gridtie -n '__fish_seen_subcommand_from privacy' -a 'scan preview'
+complete -c gridtie -n '__fish_seen_subcommand_from scan preview' -F
 complete -c gridtie -n '__fish_seen_subcommand_from stop' -l daemon -d 'end the daemon: open streams may finish first'
 complete -c gridtie -n '__fish_seen_subcommand_from stop' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
 complete -c gridtie -n '__fish_seen_subcommand_from stop' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
@@ -125,4 +142,4 @@ complete -c gridtie -n '__fish_seen_subcommand_from version' -l json -d 'JSON in
 complete -c gridtie -n '__fish_seen_subcommand_from version' -l help -s h -d 'this'
 
 complete -c gridtie -n '__fish_seen_subcommand_from help' -l help -s h -d 'this'
-complete -c gridtie -n '__fish_seen_subcommand_from help' -a 'serve run ps list endpoints why log spend runs key catalogue stop check reload sim version help'
+complete -c gridtie -n '__fish_seen_subcommand_from help' -a 'serve run ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help'

@@ -22,6 +22,8 @@ _gridtie() {
         'runs:the runs of agents and what they spent; stop one'
         "key:make, list and revoke clients' keys"
         'catalogue:what is known of models\: prices, limits, capabilities'
+        'audit:receipts of what left this device'
+        'privacy:what is private in a text, and what would leave of it'
         'stop:unload a model, or end the daemon'
         'check:check the config, without a daemon'
         'reload:let the daemon read its config again'
@@ -42,6 +44,7 @@ _gridtie() {
                 '--config[the config; default\: $XDG_CONFIG_HOME/gridtie/gridtie.yaml if it is there]:FILE:_files' \
                 '-c[the config; default\: $XDG_CONFIG_HOME/gridtie/gridtie.yaml if it is there]:FILE:_files' \
                 '--daemon[in the background\: returns when it answers; its log is in the state folder]' \
+                '--offline[open no connection beyond this machine, whatever the config says]' \
                 '--help[this]' \
                 '-h[this]'
             ;;
@@ -145,6 +148,29 @@ _gridtie() {
                 '-h[this]' \
                 '1:verb:(show diff update)'
             ;;
+        audit)
+            _arguments \
+                '--limit[so many at most, newest first; default 20, at most 1000]:N:' \
+                '-n[so many at most, newest first; default 20, at most 1000]:N:' \
+                '--since[only requests since\: 30m, 12h, 7d ago, or seconds since 1970]:TIME:' \
+                '--zone[only what went to this zone\: edge, sealed or cloud]:ZONE:(edge sealed cloud)' \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:verb:(verify head)'
+            ;;
+        privacy)
+            _arguments \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:verb:(scan preview)' \
+                '2:file:_files'
+            ;;
         stop)
             _arguments \
                 '--daemon[end the daemon; open streams may finish first]' \
@@ -194,7 +220,7 @@ _gridtie() {
             _arguments \
                 '--help[this]' \
                 '-h[this]' \
-                '1:command:(serve run ps list endpoints why log spend runs key catalogue stop check reload sim version help)'
+                '1:command:(serve run ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help)'
             ;;
     esac
 }

@@ -19,6 +19,7 @@ struct matcher {
     struct node *v; // v[0] unused, v[1] root of texts, v[2] root of numbers
     uint32_t n, cap;
     size_t longest;
+    bool any_loose;
     bool starts[256];
 };
 #define ROOT_TEXT 1u
@@ -108,6 +109,7 @@ bool matcher_add(struct matcher *m, enum form form, struct slice text, bool plus
     }
     end->loose |= loose;
     end->plus |= plus;
+    m->any_loose |= loose;
     *ret_id = end->id - 1;
     if (text.n > m->longest)
         m->longest = text.n;
@@ -240,6 +242,9 @@ enum match matcher_at(const struct matcher *m, struct slice text, size_t at, cha
     if (!m->starts[(unsigned char)text.p[at]])
         return MATCH_NO;
     char prior = at > 0 ? text.p[at - 1] : before;
+    // Most letters stand inside a word, where nothing begins: not worth a walk.
+    if (!m->any_loose && joins(prior, false) && text.p[at] != '+' && text.p[at] != '(')
+        return MATCH_NO;
     enum match a = walk(m, ROOT_TEXT, text, (struct walk_state){at, at, false}, prior, more, ret);
     enum match b = walk_number(m, text, at, prior, more, &number);
     if (a == MATCH_MAYBE || b == MATCH_MAYBE)

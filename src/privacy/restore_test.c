@@ -64,7 +64,8 @@ static struct slice bare(struct map *m, struct slice s) {
         if (!slice_eq(got_, want_))                                          \
             FAIL("'%.*s' is not '%.*s'", SLICE_FMT(got_), SLICE_FMT(want_)); \
     } while (0)
-#define J(...) ARENA_JOIN(&m.a, __VA_ARGS__)
+#define J_OF(map, ...) ARENA_JOIN(&(map)->a, __VA_ARGS__)
+#define J(...) J_OF(&m, __VA_ARGS__)
 
 TEST(restore_finds_other_manners_of_writing) {
     struct map m;
@@ -252,6 +253,170 @@ TEST(restore_is_the_same_at_every_cut) {
         CHECK(speaks_right(&m, texts, want, all, n, true));
     }
     arena_done(&m.a);
+}
+
+// ---- the judge: every alias tried at every place of the whole text, by the rules as matcher.h and alias.h state them
+
+static bool is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static bool glues(const struct alias *one, char c) {
+    return is_word(c) || c == '_' || (one->entity == ENTITY_EMAIL && c && strchr(".%+-@", c));
+}
+
+static bool ends_alone(const struct alias *one, struct slice text, size_t to) {
+    if (to == text.n)
+        return true;
+    char c = text.p[to], then = to + 1 < text.n ? text.p[to + 1] : 0;
+    if (one->entity == ENTITY_EMAIL && strchr(".-+", c) && c)
+        return !is_word(then);
+    return !is_word(c) && c != '_' && !(one->entity == ENTITY_EMAIL && c == '@');
+}
+
+static bool same_letter(char a, char b) {
+    return is_word(a) ? is_word(b) && (a | 32) == (b | 32) : a == b;
+}
+
+static size_t judge_separator(struct slice s) {
+    static const char *const all[] = {
+        " ",           "-", ".", "/", "(", ")", "\\", ":", "\xc2\xa0", "\xe2\x80\x90", "\xe2\x80\x91", "\xe2\x80\x93",
+        "\xe2\x80\xaf"};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (slice_starts(s, all[i]))
+            return strlen(all[i]);
+    return 0;
+}
+
+// Bytes of text that are `one`, from its beginning; 0: it does not stand there.
+static size_t judge_number(const struct alias *one, struct slice text) {
+    size_t at = 0, k = 0;
+    for (size_t i = 0; i < one->standin.n; i++) {
+        if (!is_word(one->standin.p[i]))
+            continue;
+        for (int gaps = 0; k > 0 && gaps < 2; gaps++)
+            at += judge_separator(slice_from(text, at));
+        if (at >= text.n || !same_letter(one->standin.p[i], text.p[at]))
+            return 0;
+        at++;
+        k++;
+    }
+    return at;
+}
+
+static size_t judge_at(const struct alias *one, struct slice text, size_t at) {
+    bool number = entity_is_number(one->entity), plus = false;
+    size_t signs = 0, n = one->standin.n;
+    for (; number && signs < 2 && at + signs < text.n && strchr("+(", text.p[at + signs]); signs++)
+        plus |= text.p[at + signs] == '+';
+    if (number) {
+        n = judge_number(one, slice_from(text, at + signs));
+    } else {
+        for (size_t i = 0; i < n; i++)
+            if (at + i >= text.n || !same_letter(one->standin.p[i], text.p[at + i]))
+                return 0;
+    }
+    bool begins = signs > 0 || at == 0 || !glues(one, text.p[at - 1]);
+    if (n == 0 || !begins || (plus && !slice_starts(one->standin, "+")) || !ends_alone(one, text, at + signs + n))
+        return 0;
+    return signs + n;
+}
+
+static void judge_restores(const struct map *m, struct slice text, struct buf *out) {
+    for (size_t at = 0; at < text.n;) {
+        size_t best = 0;
+        uint32_t id = 0;
+        bool number = false;
+        for (uint32_t i = 0; i < m->aliases.n; i++) {
+            size_t n = judge_at(&m->aliases.v[i], text, at);
+            bool is_number = entity_is_number(m->aliases.v[i].entity);
+            if (n > best || (n && n == best && number && !is_number)) {
+                best = n;
+                number = is_number;
+                id = m->aliases.v[i].family;
+            }
+        }
+        if (best && aliases_restore(&m->aliases, id, slice_of(text.p + at, best), false, out)) {
+            at += best;
+        } else {
+            buf_append_char(out, text.p[at++]);
+        }
+    }
+}
+
+static uint32_t dice_state;
+static uint32_t dice(uint32_t sides) {
+    dice_state = dice_state * 1664525u + 1013904223u;
+    return (dice_state >> 8) % sides;
+}
+
+// One word of a random text: a stand-in, a part of one, one in another manner, or what glues.
+static struct slice random_word(struct map *m) {
+    static const char *const glue[] = {" ",        " ",  "-",   ".",   "+",           "(",
+                                       ")",        "x",  "1",   "@",   "_",           "\xc3\xa4",
+                                       "\xc2\xa0", ", ", "'s ", "999", "example.com", "GRIDTIE_SECRET_",
+                                       "/",        "%40"};
+    struct slice s = m->aliases.v[dice(m->aliases.n)].standin;
+    switch (dice(8)) {
+    case 0:
+    case 1:
+        return s;
+    case 2:
+        return upper(m, s);
+    case 3:
+        return bare(m, s);
+    case 4:
+        return slice_first(s, dice((uint32_t)s.n + 1));
+    case 5: {
+        size_t cut = dice((uint32_t)s.n + 1);
+        return J_OF(m, slice_first(s, cut), slice_str(glue[dice(13)]), slice_from(s, cut));
+    }
+    default:
+        return slice_str(glue[dice(sizeof glue / sizeof glue[0])]);
+    }
+}
+
+// What one block's restorer gives for the text in random pieces.
+static bool said_in_pieces(struct map *m, struct slice text, struct heard *h) {
+    struct arena a;
+    struct event_sink sink = {hear, h};
+    arena_init(&a, 1u << 20, 0);
+    struct restorer *r = restorer_new(&a, &m->aliases, m->standins, &(struct restore_options){0});
+    bool ok = r != NULL;
+    for (size_t at = 0, n; at < text.n && ok; at += n) {
+        n = 1 + dice(dice(2) ? 3 : 40);
+        n = n < text.n - at ? n : text.n - at;
+        ok = say(r, &sink, (struct event){.kind = EV_DELTA, .text = slice_of(text.p + at, n)});
+    }
+    ok = ok && say(r, &sink, (struct event){.kind = EV_BLOCK_END});
+    arena_done(&a);
+    return ok;
+}
+
+TEST(restore_agrees_with_a_judge_of_whole_texts) {
+    unsigned changed = 0;
+    for (dice_state = 1; dice_state < 3000; dice_state++) {
+        uint32_t seed = dice_state;
+        struct map m;
+        struct heard h;
+        struct buf text = BUF_INIT(1u << 16), want = BUF_INIT(1u << 16);
+        CHECK(map_make(&m));
+        for (uint32_t i = 0, n = 1 + dice(12); i < n; i++)
+            buf_append(&text, random_word(&m));
+        judge_restores(&m, buf_slice(&text), &want);
+        heard_init(&h);
+        bool ok = said_in_pieces(&m, buf_slice(&text), &h) && slice_eq(buf_slice(&h.text[0]), buf_slice(&want));
+        if (!ok)
+            FAIL("seed %u: '%.*s' became '%.*s', not '%.*s'", seed, SLICE_FMT(buf_slice(&text)),
+                 SLICE_FMT(buf_slice(&h.text[0])), SLICE_FMT(buf_slice(&want)));
+        changed += !slice_eq(buf_slice(&text), buf_slice(&want));
+        heard_done(&h);
+        buf_done(&text);
+        buf_done(&want);
+        arena_done(&m.a);
+        dice_state = seed;
+    }
+    CHECK(changed > 1000);
 }
 
 // Held back is no more than a stand-in's length and what it takes to see its end.

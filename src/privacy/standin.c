@@ -194,8 +194,26 @@ static void mac_digits(struct stream *s, char *to) {
         to[i] = "0123456789ABCDEF"[take(s, 16)];
 }
 
-static void number_write(struct stream *s, enum entity e, struct slice from, bool plus, char *to) {
+// The length that the kind's own writer counts on; what has another is written like any number.
+static bool has_its_length(enum entity e, size_t n) {
     switch ((int)e) {
+    case ENTITY_CARD:
+    case ENTITY_IBAN:
+        return n >= 12;
+    case ENTITY_US_SSN:
+    case ENTITY_UK_NINO:
+        return n == 9;
+    case ENTITY_UK_NHS:
+        return n == 10;
+    case ENTITY_MAC:
+        return n == 12;
+    default:
+        return true;
+    }
+}
+
+static void number_write(struct stream *s, enum entity e, struct slice from, bool plus, char *to) {
+    switch (has_its_length(e, from.n) ? (int)e : ENTITY_COUNT) {
     case ENTITY_CARD:
         card_digits(s, from.p, from.n, to);
         return;
@@ -234,8 +252,8 @@ static void number_spell(struct slice number, struct slice spelling, struct buf 
         char c = spelling.p[i];
         bool lower = c >= 'a' && c <= 'z';
         if (!lower && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9')) {
-            // A tab or a line's end would need an escape.
-            buf_append_char(out, (unsigned char)c <= ' ' || (unsigned char)c >= 0x7f ? ' ' : c);
+            bool escapes = (unsigned char)c <= ' ' || (unsigned char)c >= 0x7f || c == '"' || c == '\\';
+            buf_append_char(out, escapes ? ' ' : c);
             continue;
         }
         char to = k < number.n ? number.p[k] : '0';

@@ -96,7 +96,7 @@ def test_a_client_that_left_is_recorded_as_such(three):
 def test_a_slow_client_stops_the_reading_upstream_and_memory_stays_bounded(three, upstream):
     """50 MB for a client that reads nothing: the provider's writes block, the daemon does not grow by it."""
     before_kb, sent = three.daemon.rss_kb(), three.sim.state()["bytes_sent"]
-    path, body = chat("openai", f"{upstream}/m", order(big=50 * 1024, chunk_chars=16000), True)
+    path, body = chat("openai", f"{upstream}/m", order(big=50 * 1024, chunk_chars=16000, ignore_max=True), True)
     with Client(three.daemon.port, rcvbuf=8192) as c:
         c.request("POST", path, body)
         assert c.head()[0] == 200

@@ -10,24 +10,34 @@ import asyncio
 import json
 import os
 import random
+import socket
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-from harness import BIN, Gridtie, Sim, chat, eventually, free_port, order, request_bytes
+from harness import BIN, DIALECTS, Gridtie, Sim, chat, eventually, order, request_bytes
 
 PRICE_IN, PRICE_OUT = 250, 1000  # USD a million tokens: a few answers are real money
 USD = 10**12
 KEYS = {"ann": "secret-of-ann-1", "bob": "secret-of-bob-2", "cat": "secret-of-cat-3"}
 
 
+def kept_port():
+    """One that stays free while nothing listens on it: no connection of this machine gets it as its own."""
+    for port in random.SystemRandom().sample(range(20000, 30000), 100):
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)):
+                return port
+    raise OSError("no port is free")
+
+
 class Provider(Sim):
     """A scripted provider on a port of its own, so that it can come back; its bill goes on in the same file."""
 
     def __init__(self, folder, name, model):
-        self.folder, self.name, self.model, self.fixed = folder, name, model, free_port()
+        self.folder, self.name, self.model, self.fixed = folder, name, model, kept_port()
         super().__init__(folder, *self.options(), name=name)
 
     def options(self):
@@ -111,10 +121,10 @@ class Storm:
             what["chunk_ms"] = rng.choice([1, 5, 20])
         if rng.random() < 0.3:
             what["first_ms"] = rng.randrange(200)
-        more = {"max_tokens": rng.choice([1, 20, 100, 1000, 20000])} if rng.random() < 0.5 else {}
-        dialect = rng.choice(["openai", "anthropic", "ollama"])
-        if dialect == "ollama":
-            more = {"options": {"num_predict": more["max_tokens"]}} if more else {}
+        dialect, bound = rng.choice(DIALECTS), rng.choice([1, 20, 100, 1000, 20000])
+        more = {"ollama": {"options": {"num_predict": bound}}, "responses": {"max_output_tokens": bound},
+                "gemini": {"generationConfig": {"maxOutputTokens": bound}}}.get(dialect, {"max_tokens": bound})
+        more = more if rng.random() < 0.5 else {}
         stream = rng.random() < 0.5
         text = order("x" * rng.choice([1, 10, 100, 1000, 3000]), **what)
         path, body = chat(dialect, f"{key}/m{key}", text, stream, **more)
@@ -170,7 +180,7 @@ class Storm:
             return "refused"
         if status != 200:
             return "held" if status == 429 else "failed"
-        cut = b'"length"' in body or b'"max_tokens"' in body
+        cut = any(word in body for word in (b'"length"', b'"max_tokens"', b'"max_output_tokens"', b'"MAX_TOKENS"'))
         return "length" if cut else "ok"
 
     async def client(self, seed, until):

@@ -31,7 +31,7 @@ def config_of(sim):
     local = sim.endpoint("home", "llama-server", models=["smollm2:135m"], zone="device")
     cloud = sim.endpoint("groq", models=CLOUD)
     prices = [{"name": f"groq/{m}", "input": "1 USD/M", "output": "2 USD/M"} for m in CLOUD]
-    return {"endpoints": [dict(local, url=sim.url + "/v1"), cloud], "catalogue": {"models": prices},
+    return {"loopback": "owner", "endpoints": [dict(local, url=sim.url + "/v1"), cloud], "catalogue": {"models": prices},
             "routes": {"coding": ["groq/llama-3.3-70b", "home/smollm2:135m"]}}
 
 

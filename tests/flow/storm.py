@@ -24,13 +24,14 @@ USD = 10**12
 KEYS = {"ann": "secret-of-ann-1", "bob": "secret-of-bob-2", "cat": "secret-of-cat-3"}
 
 
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
 def kept_port():
     """One that stays free while nothing listens on it: no connection of this machine gets it as its own."""
-    for port in random.SystemRandom().sample(range(20000, 30000), 100):
-        with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)):
-                return port
-    raise OSError("no port is free")
+    return next(p for p in random.SystemRandom().sample(range(20000, 30000), 100) if not listens(p))
 
 
 class Provider(Sim):
@@ -45,6 +46,7 @@ class Provider(Sim):
 
     def again(self):
         self.start([BIN, "sim", *self.options(), "--bill", self.bill_path], self.folder, name=self.name)
+        eventually(lambda: listens(self.fixed), 20, "the provider is back")
 
 
 class Bills:

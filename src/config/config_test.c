@@ -269,6 +269,35 @@ TEST(config_problems_name_file_line_and_column) {
     CHECK(strncmp(problems_of("a: \xff\n"), "t.yaml:1:1: not valid YAML: ", 28) == 0);
 }
 
+TEST(config_refuses_budgets_that_are_none) {
+    static const char *const amounts[] = {"5",
+                                          "USD",
+                                          "5 EUR",
+                                          "-5 USD",
+                                          "1e3 USD",
+                                          "$5",
+                                          "9223372.1 USD",
+                                          "99999999999999999999 USD",
+                                          "0.0000000000001 USD",
+
+                                          "5 USD.",
+                                          "nan USD"};
+    char text[256], expected[256];
+    for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++) {
+        (void)snprintf(text, sizeof text, "keys: [{name: a, secret: x, budgets: [{amount: %s}]}]", amounts[i]);
+        (void)snprintf(expected, sizeof expected, "t.yaml:1:48: amount: found '%s'; expected an amount like 50 USD\n",
+                       amounts[i]);
+        CHECK_STREQ(problems_of(text), expected);
+    }
+    CHECK_STREQ(problems_of("budgets: {whole: [{amount: 5 USD, window: week}]}"),
+                "t.yaml:1:43: window: found 'week'; expected one of: total, day, month\n");
+    CHECK(strstr(problems_of("budgets: {whole: [{amount: 5 USD, window: day, time_zone: Mars/Olympus}]}"),
+                 "there is none named 'Mars/Olympus'"));
+    CHECK(strstr(problems_of("budgets: {whole: [{amount: 5 USD}, {amount: 6 USD}]}"),
+                 "a second budget for the same time"));
+    CHECK_STREQ(problems_of("budgets: {whole: [{amount: 0 USD}, {amount: 9223372 USD, window: day}]}"), "OK");
+}
+
 TEST(config_nothing_is_as_if_not_there) {
     CHECK_STREQ(problems_of("engine:\nkeys: ~\nroutes: null\nendpoints:\nlisten:\nprivacy:\nloops:\n"), "OK");
     CHECK_STREQ(problems_of("~"), "OK");

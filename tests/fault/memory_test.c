@@ -86,6 +86,8 @@ static bool trial(struct rig *r, const struct scene *s, unsigned long k, bool al
     if (is_cold(s) && engine_unload(r->shift.worker.grid, rig_target(r, s->model)->model))
         (void)rig_await_engine(r, s->model, ENGINE_OFF);
     t = (struct trial){.r = r, .s = s, .k = k, .alone = alone, .begun = rig_begun(r)};
+    if (scene_is_paid(s) && alone) // without any memory nobody tells who waits
+        rig_hold_money(r);
     if (!visit_begin(&t.v, r, scene_path(s), s->body, false))
         return trial_fail(&t, "no connection");
     if (alone)
@@ -102,6 +104,10 @@ static bool trial(struct rig *r, const struct scene *s, unsigned long k, bool al
         ok = trial_fail(&t, "something stays open");
     if (ok && (rig_in_flight(r) != 0 || rig_settled(r) != rig_begun(r)))
         ok = trial_fail(&t, "in flight, or not settled exactly once");
+    for (uint64_t end = clock_mono_ms() + RUN_MS; r->held_beats > 0 && clock_mono_ms() < end;)
+        rig_turn(r);
+    if (ok && rig_money_held(r) != 0)
+        ok = trial_fail(&t, "a budget holds something open");
     return ok;
 }
 
@@ -153,6 +159,11 @@ PAIR(gemini, responses)
 
 TEST(memory_of_a_fallback) {
     memory_of(SCENE(.name = "fallback", .dialect = "anthropic", .model = "r", .stream = true));
+}
+
+TEST(memory_while_money_is_waited_for_and_followed) {
+    memory_of(SCENE(.name = "paid", .dialect = "openai", .model = "openai/m", .stream = true));
+    memory_of(SCENE(.name = "paid", .dialect = "ollama", .model = "openai/m"));
 }
 
 TEST(memory_of_tools_for_a_model_without) {

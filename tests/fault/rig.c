@@ -24,6 +24,7 @@
 #include "unit.h"
 
 #define BEAT_MS 3
+#define HELD_BEATS 10
 #define AWAIT_MS 20000
 
 // ---- building
@@ -63,7 +64,10 @@ static void on_changed(void *ctx, struct snapshot *s) {
 }
 
 static void on_beat(struct timer *t) {
+    struct rig *r = t->arg;
     timer_start(t, BEAT_MS);
+    if (r->held_beats > 0 && --r->held_beats == 0)
+        hold_settle(&r->held, 0);
 }
 
 // A store with one model, whose weights are an empty GGUF.
@@ -93,7 +97,7 @@ bool rig_start(struct rig *r, const char *yaml) {
     struct ledger_options o = {.dir = r->dir, .loops = 1, .retention_s = 86400, .batch_ms = 20};
     snprintf(path, sizeof path, "%s/run", r->dir);
     bool ok = r->sim > 0 && r->config && !ledger_open(&o, &r->ledger, &why) &&
-              !state_key_open(r->dir, &r->privacy.key, &why) &&
+              !ledger_budgets(r->ledger, r->config, true) && !state_key_open(r->dir, &r->privacy.key, &why) &&
               !receipts_open(r->dir, 86400, &r->privacy.receipts, &why) && !loop_init(&w->loop, 0) &&
               !client_new(&w->loop, &w->client) &&
               !grid_new(&w->loop, r->config, r->dir, path, on_changed, r, &w->grid, &why);
@@ -115,7 +119,7 @@ bool rig_start(struct rig *r, const char *yaml) {
 bool rig_reload(struct rig *r, const char *yaml) {
     struct buf why = BUF_INIT(4096);
     struct config *c = rig_config(r, yaml);
-    bool ok = c && grid_reload(r->shift.worker.grid, c, &why) == ERR_OK;
+    bool ok = c && grid_reload(r->shift.worker.grid, c, &why) == ERR_OK && !ledger_budgets(r->ledger, c, false);
     buf_done(&why);
     if (!ok) {
         config_unref(c);
@@ -280,6 +284,30 @@ unsigned rig_settled(const struct rig *r) {
     for (int e = 0; e < ERR_COUNT; e++)
         n += atomic_load(&r->shift.worker.failures[e]);
     return (unsigned)n;
+}
+
+// ---- money
+
+static struct room rig_room(struct rig *r, struct purse *purse) {
+    struct accounts *a = ledger_accounts(r->ledger);
+    *purse = (struct purse){{[SCOPE_KEY] = payer_get(a, SCOPE_KEY, SLICE("payer"), SLICE_NONE)}};
+    return purse_room(purse, accounts_now_s(a));
+}
+
+void rig_hold_money(struct rig *r) {
+    struct purse purse;
+    struct room room = rig_room(r, &purse);
+    if (hold_take(&r->held, &purse, accounts_now_s(ledger_accounts(r->ledger)), room.free, NULL, false) != HELD)
+        unit_fail(__FILE__, __LINE__, "no money to hold");
+    r->held_beats = HELD_BEATS;
+    purse_done(&purse);
+}
+
+int64_t rig_money_held(struct rig *r) {
+    struct purse purse;
+    struct room room = rig_room(r, &purse);
+    purse_done(&purse);
+    return room.left - room.free;
 }
 
 // ---- sockets

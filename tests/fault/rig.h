@@ -17,6 +17,8 @@ struct rig {
     int sim_port, port;
     struct timer beat; // a turn never waits for longer
     bool server_closed, client_closed, grid_closed, drained;
+    struct hold held; // of the payer's money, by us
+    unsigned held_beats;
 };
 
 // yaml: what stands beside `listen`; in it $SIM is the scripted provider's port, $SELF the path of this program.
@@ -48,6 +50,10 @@ unsigned rig_begun(const struct rig *r);
 unsigned rig_settled(const struct rig *r);
 // A text of what `why` says of this exchange, "" where it has none.
 void rig_why(struct rig *r, const char *id, const char *field, char *ret, size_t n);
+
+// Holds all that the key "payer" may spend for some beats, so that a request of it waits; and what it holds of it in all.
+void rig_hold_money(struct rig *r);
+int64_t rig_money_held(struct rig *r);
 
 // ---- the client
 

@@ -16,7 +16,7 @@ const char scene_yaml[] =
     "  - {name: responses, provider: openai-responses, url: \"http://127.0.0.1:$SIM/v1\", zone: cloud, key: k, models: [m]}\n"
     "  - {name: gemini, provider: gemini, url: \"http://127.0.0.1:$SIM/v1beta\", zone: cloud, key: k, models: [m]}\n"
     "  - {name: plain, provider: llama-server, url: \"http://127.0.0.1:$SIM/v1\", zone: device, models: [\n"
-    "    {name: calls, tools: false, vision: false}, {name: answers, tools: false, vision: false}]}\n"
+    "    {name: calls, tools: false, vision: false}, {name: answers, tools: false, vision: false}]}\n" SCENE_MONEY
     "routes: {r: {targets: [openai/bad, anthropic/m]}}\n"
     "catalogue: {models: [{name: openai/m, input: 1 USD/M, output: 2 USD/M}]}\n";
 
@@ -101,12 +101,18 @@ void scene_write(struct scene *s) {
     (void)snprintf(s->body + n, sizeof s->body - n, "%s%s}", shape->after, strcmp(s->name, "tools") == 0 ? TOOLS : "");
 }
 
+bool scene_is_paid(const struct scene *s) {
+    return strcmp(s->name, "paid") == 0;
+}
+
 const char *scene_path(const struct scene *s) {
     static char path[256];
     const struct shape *shape = shape_of(s);
     if (strcmp(s->name, "count") == 0)
         return "/v1/messages/count_tokens";
-    (void)text_fill(path, sizeof path, s->stream ? shape->stream_path : shape->path, s->model, "");
+    int n = text_fill(path, sizeof path, s->stream ? shape->stream_path : shape->path, s->model, "");
+    if (scene_is_paid(s))
+        (void)snprintf(path + n, sizeof path - (size_t)n, "?key=s");
     return path;
 }
 

@@ -16,8 +16,15 @@ struct scene {
 };
 #define SCENE(...) (&(struct scene){__VA_ARGS__})
 
+// A client whose key has a budget that no worst case fits into, and the owner, whom nothing binds.
+#define SCENE_MONEY                                                  \
+    "loopback: owner\n"                                              \
+    "keys: [{name: payer, secret: s, budgets: [{amount: 1 USD}]}]\n" \
+    "budgets: {wait: 2s, max_tokens: 1000000}\n"
 extern const char scene_yaml[];
 bool scene_rig(struct rig *r);
+// Is it the payer's?
+bool scene_is_paid(const struct scene *s);
 // Fills the body.
 void scene_write(struct scene *s);
 const char *scene_path(const struct scene *s);

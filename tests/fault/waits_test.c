@@ -17,7 +17,7 @@
 #define TRIES 5
 #define FAILURES_FORGOTTEN_US 61000000 // five crashes within a minute are told as such: each of ours shall be the first
 
-static const char other_yaml[] = "discovery: off\nengine: {enabled: false}\n";
+static const char other_yaml[] = "discovery: off\nengine: {enabled: false}\n" SCENE_MONEY;
 
 // ---- what is done to it
 
@@ -198,6 +198,10 @@ static bool run_check(struct run *n) {
         return run_fail(n, "not one row in the ledger for each exchange");
     if (rig_total(r, "unknown") != 0 || rig_total(r, "open_picousd") != 0)
         return run_fail(n, "the ledger holds something open");
+    for (uint64_t end = clock_mono_ms() + RUN_MS; r->held_beats > 0 && clock_mono_ms() < end;)
+        rig_turn(r);
+    if (rig_money_held(r) != 0)
+        return run_fail(n, "a budget holds something open");
     return true;
 }
 
@@ -236,6 +240,8 @@ static bool engine_prepare(struct rig *r, const char *model, bool cold) {
 static bool scene_run(struct rig *r, const struct scene *s, const struct act *a, unsigned k, struct run *n) {
     *n = (struct run){.r = r, .s = s, .a = a, .k = k, .begun = rig_begun(r), .rows = rig_total(r, "exchanges")};
     bool ok = engine_prepare(r, s->model, strcmp(s->model, "local/cold") == 0);
+    if (ok && scene_is_paid(s))
+        rig_hold_money(r);
     ok = ok && visit_begin(&n->v, r, scene_path(s), s->body, s->slow);
     if (ok && !run_turns(n))
         ok = run_fail(n, "it hangs");
@@ -323,6 +329,14 @@ TEST(waits_for_a_slow_client) {
     waits_of(&s, acts, N_ACTS);
     s.dialect = "ollama";
     s.model = "ollama/m";
+    waits_of(&s, acts, N_ACTS);
+}
+
+// For money that another holds, then of an answer that is followed because not all of it is held.
+TEST(waits_for_money) {
+    struct scene s = {.name = "paid", .dialect = "openai", .model = "openai/m", .stream = true};
+    waits_of(&s, acts, N_ACTS);
+    s.stream = false;
     waits_of(&s, acts, N_ACTS);
 }
 

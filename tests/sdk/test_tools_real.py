@@ -107,7 +107,7 @@ def test_openai_a_second_turn(openai_client):
 
 def test_openai_several_calls(openai_client):
     c = completion(openai_client, False, tool_choice={"type": "function", "function": {"name": "weather"}},
-                   parallel_tool_calls=True, max_tokens=400)
+                   parallel_tool_calls=True, max_tokens=150)
     assert 1 <= len(c.message.tool_calls or []) <= 8 or c.finish_reason == "length"
     for call in c.message.tool_calls or []:
         assert_fits(call.function.name, json.loads(call.function.arguments))

@@ -79,6 +79,7 @@ struct dialect {
     const char *stream_content_type;
     const char *const *carried_headers; // client's headers that travel to an upstream of this dialect, NULL-terminated
     struct slice keepalive;             // bytes that keep a waiting stream open; empty: none
+    unsigned tasks;                     // bits 1 << enum op: what else an upstream can do: OP_EMBED, OP_RERANK
     bool counts_tokens;                 // an upstream has an address for OP_COUNT_TOKENS
     bool signs_thinking;                // its thinking has a field for a signature
     bool signs_calls;                   // its calls have one

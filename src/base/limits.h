@@ -35,6 +35,7 @@
 #define LIMIT_TOOLS 1024     // OpenAI allows 128; MCP users go beyond
 #define LIMIT_STOPS 64
 #define LIMIT_CALL_TOKENS 2048 // of an emulated call that was asked for without a bound: a model that says more rambles
+#define LIMIT_INPUTS 2048      // texts of one request for vectors, documents of one for their order: OpenAI's bound
 #define LIMIT_BLOCKS 4096      // blocks of one answer
 #define LIMIT_DROPPED 64       // notes on dropped fields per exchange; more are counted only
 #define LIMIT_MODEL_NAME_BYTES 256

@@ -60,6 +60,12 @@ struct wire_request {
     bool usage_added;   // the client did not ask for usage: hide that frame from it
 };
 
+// What comes after an upstream's answer that is not the last yet. Slices in the arena.
+struct wire_step {
+    enum { NEXT_NOTHING, NEXT_STREAM, NEXT_POLL } next; // GET url: it streams the rest; it has the answer later on
+    struct slice url, cancel;                           // POST cancel when nobody wants it any more
+};
+
 // Reader and writer states live in the arena and need no freeing.
 struct stream_reader;
 struct stream_writer;
@@ -79,6 +85,7 @@ struct dialect {
     const char *stream_content_type;
     const char *const *carried_headers; // client's headers that travel to an upstream of this dialect, NULL-terminated
     struct slice keepalive;             // bytes that keep a waiting stream open; empty: none
+    unsigned tasks;                     // bits 1 << enum op: what else an upstream can do: OP_EMBED, OP_RERANK
     bool counts_tokens;                 // an upstream has an address for OP_COUNT_TOKENS
     bool signs_thinking;                // its thinking has a field for a signature
     bool signs_calls;                   // its calls have one
@@ -106,6 +113,8 @@ struct dialect {
     // --- the upstream's side
     enum err (*write_request)(struct arena *a, const struct request *r, const struct write_options *o,
                               struct wire_request *ret, struct problem *problem);
+    // NULL, or of an upstream that answers in steps: an answer's body → the next one. ERR_UP_PROTOCOL.
+    enum err (*read_step)(struct arena *a, struct slice body, bool stream, struct wire_step *ret);
     // A whole answer → the same events that a stream would give, EV_START … EV_END. ERR_UP_PROTOCOL if it is none.
     enum err (*read_answer)(struct arena *a, enum op op, struct slice body, struct event_sink *sink);
     struct stream_reader *(*reader_new)(struct arena *a, enum op op);

@@ -9,6 +9,8 @@
 static const struct dialect_address addresses[] = {
     {"POST", "/api/chat", OP_CHAT},
     {"POST", "/api/generate", OP_GENERATE},
+    {"POST", "/api/embed", OP_EMBED},
+    {"POST", "/api/embeddings", OP_EMBED},
     {NULL, NULL, OP_CHAT},
 };
 
@@ -66,6 +68,7 @@ const struct dialect dialect_ollama = {
     .stream_content_type = "application/x-ndjson",
     .carried_headers = carried_headers,
     .keepalive = {NULL, 0},
+    .tasks = 1u << OP_EMBED,
     .read_request = ollama_read_request,
     .write_answer = ollama_write_answer,
     .writer_new = ollama_writer_new,

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #ifndef DIALECT_OLLAMA_H
 #define DIALECT_OLLAMA_H
-// Inside of the Ollama codec (/api/chat, /api/generate): what its files need of each other. The contracts are those of
+// Inside of the Ollama codec (/api/chat, /api/generate, /api/embed): what its files need of each other. The contracts are those of
 // dialect.h. Format: Ollama's API description and the types of its Python package.
 #include "dialect/codec.h"
 
 // ollama_request.c
 enum err ollama_read_request(struct arena *a, enum op op, struct slice body, struct request **ret,
                              struct problem *problem);
+// ollama_embed.c: vectors. The root's model was read.
+MUST_CHECK enum err ollama_read_embed(struct field_reader *rd, const struct field_at *root, struct request *r);
+MUST_CHECK enum err ollama_put_embed(struct json_writer *w, const struct request *r, struct slice model);
+enum err ollama_read_vectors(struct arena *a, struct slice body, struct event_sink *sink);
+enum err ollama_write_vectors(struct arena *a, const struct request *r, const struct answer *answer,
+                              const struct identity *who, struct buf *out);
 // ollama_write.c
 enum err ollama_write_request(struct arena *a, const struct request *r, const struct write_options *o,
                               struct wire_request *ret, struct problem *problem);

@@ -221,6 +221,8 @@ enum err ollama_reader_finish(struct stream_reader *r, struct event_sink *sink) 
 }
 
 enum err ollama_read_answer(struct arena *a, enum op op, struct slice body, struct event_sink *sink) {
+    if (op == OP_EMBED)
+        return ollama_read_vectors(a, body, sink);
     struct stream_reader *r = ollama_reader_new(a, op);
     if (!r)
         return ERR_NO_MEMORY;

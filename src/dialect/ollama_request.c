@@ -6,9 +6,9 @@
 
 #define TOKENS_MAX (INT64_C(1) << 40)
 
-static const char *const modelled[] = {"model",      "messages", "prompt",       "system", "suffix", "raw",
-                                       "images",     "format",   "options",      "stream", "think",  "tools",
-                                       "keep_alive", "logprobs", "top_logprobs", NULL};
+static const char *const modelled[] = {"model",      "messages", "prompt",       "system", "suffix",     "raw",
+                                       "images",     "format",   "options",      "stream", "think",      "tools",
+                                       "keep_alive", "logprobs", "top_logprobs", "input",  "dimensions", NULL};
 
 // The first bytes of base64 tell the format; what is none of these is left to the upstream.
 static struct slice media_type_of(struct slice base64) {
@@ -367,6 +367,8 @@ static enum err read_root(struct field_reader *rd, const struct field_at *root, 
         e = field_refuse(rd, root, "model", ERR_BAD_FIELD, "the name is too long");
     if (!e)
         e = field_bool(rd, root, "stream", &r->stream);
+    if (!e && r->op == OP_EMBED)
+        return ollama_read_embed(rd, root, r);
     if (!e)
         e = r->op == OP_GENERATE ? read_prompt(rd, root, r) : read_messages(rd, root, r);
     if (!e)

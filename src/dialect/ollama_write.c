@@ -388,9 +388,9 @@ static enum err write_spliced(struct out *out) {
     size_t n = 0;
     if (out->o->model.p && !slice_eq(out->o->model, r->model))
         edits[n++] = (struct edit){"model", json_text_str(out->a, out->o->model)};
-    if (will_stream(out) != r->stream)
+    if (r->op != OP_EMBED && will_stream(out) != r->stream)
         edits[n++] = (struct edit){"stream", will_stream(out) ? SLICE("true") : SLICE("false")};
-    if (out->o->max_tokens >= 0 && out->o->max_tokens != r->max_tokens)
+    if (r->op != OP_EMBED && out->o->max_tokens >= 0 && out->o->max_tokens != r->max_tokens)
         edits[n++] = (struct edit){"options", options_with_bound(out)};
     for (size_t i = 0; i < n; i++)
         if (!edits[i].value.p)
@@ -399,13 +399,30 @@ static enum err write_spliced(struct out *out) {
     return splice(out->a, &r->doc, edits, n, NULL, 0, &out->wire->body);
 }
 
+static enum err write_embed(struct out *out) {
+    struct buf body = BUF_INIT(BODY_MAX);
+    struct json_writer w = JSON_WRITER(&body);
+    enum err e = ollama_put_embed(&w, out->r, out->o->model);
+    if (out->r->dialect != DIALECT_OLLAMA)
+        notes_unmodelled(out->a, &out->wire->notes, out->r);
+    if (!e)
+        return buf_into_arena(&body, out->a, &out->wire->body);
+    buf_done(&body);
+    return e;
+}
+
 enum err ollama_write_request(struct arena *a, const struct request *r, const struct write_options *o,
                               struct wire_request *ret, struct problem *problem) {
     struct out out = {.a = a, .r = r, .o = o, .wire = ret};
-    *ret = (struct wire_request){.path = r->op == OP_GENERATE ? "/api/generate" : "/api/chat"};
+    *ret = (struct wire_request){.path = r->op == OP_EMBED      ? "/api/embed"
+                                         : r->op == OP_GENERATE ? "/api/generate"
+                                                                : "/api/chat"};
     notes_init(&ret->notes);
     enum err e = ERR_UNSUPPORTED; // Ollama does not count without answering
-    if (r->op != OP_COUNT_TOKENS)
+    bool alone = r->op == OP_COUNT_TOKENS || r->op == OP_RERANK;
+    if (r->op == OP_EMBED && (r->one_vector || !request_can_splice(r, DIALECT_OLLAMA)))
+        e = write_embed(&out);
+    else if (!alone)
         e = request_can_splice(r, DIALECT_OLLAMA) ? write_spliced(&out) : write_fields(&out);
     if (e)
         *problem = PROBLEM(e);

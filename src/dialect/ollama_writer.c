@@ -356,6 +356,8 @@ static void put_all_logprobs(struct json_writer *j, struct arena *a, const struc
 
 enum err ollama_write_answer(struct arena *a, const struct request *r, const struct answer *answer,
                              const struct identity *who, struct buf *out) {
+    if (r->op == OP_EMBED)
+        return ollama_write_vectors(a, r, answer, who, out);
     struct slice head = make_head(a, who);
     if (!head.p)
         return ERR_NO_MEMORY;

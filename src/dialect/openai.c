@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenAI chat completions: the table that joins its two directions. The dialect is the widest spoken: clients, the local
+// OpenAI chat completions, and the older completions, vectors and rerank beside them: the table that joins its two
+// directions. The dialect is the widest spoken: clients, the local
 // llama-server and most clouds use it, so a same-dialect exchange is the usual one and stays byte for byte what it was.
 // Pure functions and arena memory; no I/O, no clock, no logging.
 #include "dialect/openai.h"
@@ -7,6 +8,12 @@
 static const struct dialect_address addresses[] = {
     {"POST", "/v1/chat/completions", OP_CHAT},
     {"POST", "/chat/completions", OP_CHAT},
+    {"POST", "/v1/completions", OP_GENERATE},
+    {"POST", "/completions", OP_GENERATE},
+    {"POST", "/v1/embeddings", OP_EMBED},
+    {"POST", "/embeddings", OP_EMBED},
+    {"POST", "/v1/rerank", OP_RERANK},
+    {"POST", "/rerank", OP_RERANK},
     {NULL, NULL, OP_CHAT},
 };
 
@@ -19,6 +26,7 @@ const struct dialect dialect_openai = {
     .framing = FRAMING_SSE,
     .stream_content_type = "text/event-stream",
     .carried_headers = carried_headers,
+    .tasks = 1u << OP_EMBED | 1u << OP_RERANK,
     .keepalive = {": keep-alive\n\n", 14},
     .read_request = openai_read_request,
     .write_answer = openai_write_answer,

@@ -9,6 +9,13 @@
 enum err openai_read_request(struct arena *a, enum op op, struct slice body, struct request **ret,
                              struct problem *problem);
 
+// openai_task.c: vectors and the order of documents. The root's model was read.
+MUST_CHECK enum err openai_read_embed(struct field_reader *rd, const struct field_at *root, struct request *r);
+MUST_CHECK enum err openai_read_rerank(struct field_reader *rd, const struct field_at *root, struct request *r);
+MUST_CHECK enum err openai_put_task(struct arena *a, enum op op, yyjson_val *root, struct event_sink *sink);
+enum err openai_write_task(struct arena *a, const struct request *r, const struct answer *answer,
+                           const struct identity *who, struct buf *out);
+
 // openai_messages.c: messages and their parts. obj is the root.
 MUST_CHECK enum err openai_read_messages(struct field_reader *rd, const struct field_at *obj, struct request *r);
 
@@ -37,6 +44,8 @@ struct openai_out {
     unsigned said;
 };
 
+// openai_task.c: the body for an upstream of this dialect, from the fields.
+MUST_CHECK enum err openai_put_embed(struct openai_out *out);
 // A note, once per kind.
 void openai_say(struct openai_out *out, enum openai_said kind, const char *action, const char *path,
                 const char *reason);
@@ -68,6 +77,8 @@ struct stream_writer *openai_writer_new(struct arena *a, const struct request *r
 enum err openai_writer_event(struct stream_writer *w, const struct event *ev, struct buf *out);
 const char *openai_finish_text(enum finish f);
 void openai_put_usage(struct json_writer *w, const struct usage *u);
+// Of an answer to /v1/completions: "cmpl-…".
+struct slice openai_completion_id(struct arena *a, struct slice upstream, struct slice ours);
 // "chatcmpl-…" from the upstream's id or ours; arena, p NULL when out of memory.
 struct slice openai_answer_id(struct arena *a, struct slice upstream, struct slice ours);
 

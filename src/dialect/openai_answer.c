@@ -193,14 +193,15 @@ static enum err put_metas(struct answer_reader *r, yyjson_val *choice, yyjson_va
 static enum err put_choice(struct answer_reader *r, yyjson_val *choice, size_t position) {
     yyjson_val *message = yyjson_obj_get(choice, "message");
     int64_t index = json_get_int(choice, "index", (int64_t)position);
-    if (!yyjson_is_obj(message) || index >= CHOICES_MAX)
+    struct slice text = json_get_str(choice, "text"); // of /v1/completions
+    if ((!yyjson_is_obj(message) && !text.p) || index >= CHOICES_MAX)
         return ERR_UP_PROTOCOL;
     r->choice = (uint32_t)index;
     r->has_text = r->has_tools = false;
     struct slice thinking = openai_reasoning_of(message);
     enum err e = put_block(r, BLOCK_THINK, thinking);
     if (!e)
-        e = put_content(r, message);
+        e = message ? put_content(r, message) : put_block(r, BLOCK_TEXT, text);
     if (!e)
         e = put_block(r, BLOCK_REFUSAL, json_get_str(message, "refusal"));
     if (!e)
@@ -242,12 +243,14 @@ static enum err put_answer(struct answer_reader *r, yyjson_val *root) {
 }
 
 enum err openai_read_answer(struct arena *a, enum op op, struct slice body, struct event_sink *sink) {
-    (void)op;
     struct answer_reader r = {.a = a, .sink = sink};
     struct json_error why;
     enum err e = json_read(a, body, &r.doc, &why);
     if (e)
         return e == ERR_NO_MEMORY ? e : ERR_UP_PROTOCOL;
     yyjson_val *root = yyjson_doc_get_root(r.doc.doc);
-    return yyjson_is_obj(root) ? put_answer(&r, root) : ERR_UP_PROTOCOL;
+    if (!yyjson_is_obj(root))
+        return ERR_UP_PROTOCOL;
+    bool task = op == OP_EMBED || op == OP_RERANK, failed = yyjson_is_obj(yyjson_obj_get(root, "error"));
+    return task && !failed ? openai_put_task(a, op, root, sink) : put_answer(&r, root);
 }

@@ -48,6 +48,36 @@ static const char *const modelled[] = {
     NULL,
 };
 
+// Of /v1/completions, and of vectors and rerank.
+static const char *const modelled_prompt[] = {
+    "model",
+    "prompt",
+    "suffix",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "n",
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "stop",
+    "seed",
+    "logprobs",
+    "user",
+    "models",
+    "provider",
+    "top_k",
+    "min_p",
+    "repeat_penalty",
+    "repetition_penalty",
+    "max_completion_tokens",
+    "safety_identifier",
+    NULL,
+};
+static const char *const modelled_task[] = {"model",     "models",          "provider",   "input", "query",
+                                            "documents", "encoding_format", "dimensions", "user",  NULL};
+
 static enum err read_model(struct field_reader *rd, const struct field_at *root, struct request *r) {
     enum err e = field_strings(rd, root, "models", LIMIT_TARGETS_PER_PLAN, &r->fallback_models, &r->n_fallback_models);
     if (!e)
@@ -108,12 +138,21 @@ static enum err read_sampling(struct field_reader *rd, const struct field_at *ro
     return e ? e : read_seed(rd, root, r);
 }
 
+static enum err read_logprobs(struct field_reader *rd, const struct field_at *root, struct request *r) {
+    enum err e;
+    if (r->op == OP_GENERATE) { // there it is how many
+        e = field_int(rd, root, "logprobs", 0, 1000, &r->top_logprobs);
+        r->logprobs = r->top_logprobs >= 0 ? 1 : -1;
+        return e;
+    }
+    e = field_flag(rd, root, "logprobs", &r->logprobs);
+    return e ? e : field_int(rd, root, "top_logprobs", 0, 1000, &r->top_logprobs);
+}
+
 static enum err read_output(struct field_reader *rd, const struct field_at *root, struct request *r) {
     enum err e = field_int(rd, root, "n", 1, CHOICES_MAX, &r->n);
     if (!e)
-        e = field_flag(rd, root, "logprobs", &r->logprobs);
-    if (!e)
-        e = field_int(rd, root, "top_logprobs", 0, 1000, &r->top_logprobs);
+        e = read_logprobs(rd, root, r);
     if (!e)
         e = field_strings(rd, root, "stop", LIMIT_STOPS, &r->stops, &r->n_stops);
     if (!e)
@@ -349,9 +388,68 @@ static enum err read_all_tools(struct field_reader *rd, const struct field_at *r
     return e ? e : field_flag(rd, root, "parallel_tool_calls", &r->parallel_tools);
 }
 
+// ---- no chats
+
+// Several prompts, or one of token ids: only the source has them, and each makes choices of its own.
+static enum err read_prompts(struct field_reader *rd, const struct field_at *root, struct request *r) {
+    yyjson_val *list = yyjson_obj_get(root->val, "prompt"), *first = yyjson_arr_get_first(list);
+    int64_t n = yyjson_is_num(first) ? 1 : (int64_t)yyjson_arr_size(list);
+    if (n == 0 || n * r->n > CHOICES_MAX)
+        return field_refuse(rd, root, "prompt", ERR_BAD_FIELD, "expected 1 to 16 answers in all");
+    r->kin_only = true;
+    r->n *= n;
+    r->prompt = json_get_src(&rd->doc, root->val, "prompt");
+    return ERR_OK;
+}
+
+static enum err read_prompt(struct field_reader *rd, const struct field_at *root, struct request *r) {
+    yyjson_val *v = yyjson_obj_get(root->val, "prompt");
+    if (!v || yyjson_is_null(v))
+        return field_missing(rd, root, "prompt");
+    if (yyjson_is_arr(v) && yyjson_arr_size(v) == 1 && yyjson_is_str(yyjson_arr_get_first(v)))
+        v = yyjson_arr_get_first(v);
+    r->raw = true;
+    if (yyjson_is_arr(v))
+        return read_prompts(rd, root, r);
+    if (!yyjson_is_str(v))
+        return field_wrong(rd, root, "prompt", "a string or a list", v);
+    r->prompt = json_str(v);
+    return field_str(rd, root, "suffix", &r->suffix);
+}
+
+static enum err read_completion(struct field_reader *rd, const struct field_at *root, struct request *r) {
+    enum err e = field_check_once(rd, root, modelled_prompt);
+    if (!e)
+        e = read_model(rd, root, r);
+    if (!e)
+        e = read_stream(rd, root, r);
+    if (!e)
+        e = read_max_tokens(rd, root, r);
+    if (!e)
+        e = read_sampling(rd, root, r);
+    if (!e)
+        e = read_output(rd, root, r);
+    if (!e)
+        e = read_prompt(rd, root, r);
+    return e ? e : field_unmodelled(rd, root->val, modelled_prompt, &r->unmodelled, &r->n_unmodelled);
+}
+
+static enum err read_task(struct field_reader *rd, const struct field_at *root, struct request *r) {
+    enum err e = field_check_once(rd, root, modelled_task);
+    if (!e)
+        e = read_model(rd, root, r);
+    if (!e)
+        e = r->op == OP_EMBED ? openai_read_embed(rd, root, r) : openai_read_rerank(rd, root, r);
+    return e ? e : field_unmodelled(rd, root->val, modelled_task, &r->unmodelled, &r->n_unmodelled);
+}
+
 // ---- the whole
 
 static enum err read_root(struct field_reader *rd, const struct field_at *root, struct request *r) {
+    if (r->op == OP_GENERATE)
+        return read_completion(rd, root, r);
+    if (r->op == OP_EMBED || r->op == OP_RERANK)
+        return read_task(rd, root, r);
     enum err e = field_check_once(rd, root, modelled);
     if (!e)
         e = read_model(rd, root, r);

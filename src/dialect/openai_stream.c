@@ -243,7 +243,10 @@ static enum err put_choice(struct chunk *k, yyjson_val *choice) {
     k->choice = (uint32_t)index;
     k->c = &k->r->choices[index];
     k->c->seen = true;
-    enum err e = put_delta(k, choice, delta);
+    struct slice text = delta ? SLICE_NONE : json_get_str(choice, "text"); // of /v1/completions
+    enum err e = delta ? put_delta(k, choice, delta) : put_text(k, BLOCK_TEXT, text);
+    if (!e && !delta)
+        e = put_metas(k, choice, NULL);
     if (e)
         return e;
     struct slice reason = json_get_str(choice, "finish_reason");

@@ -435,8 +435,10 @@ static void collect_edits(struct openai_out *out, struct edits *e) {
         edit_remove(e, "models");
     if (!takes_preferences(out) && has_member(r, "provider"))
         edit_remove(e, "provider");
-    edit_max_tokens(out, e);
-    edit_stream(out, e);
+    if (r->op == OP_CHAT || r->op == OP_GENERATE) {
+        edit_max_tokens(out, e);
+        edit_stream(out, e);
+    }
     edit_strict(out, e);
     edit_lacks(out, e);
 }
@@ -474,18 +476,67 @@ static enum err write_spliced(struct openai_out *out) {
 // Everything may be escaped to six times its size, but what is sent has to stay sendable.
 #define WRITTEN_BYTES_MAX (2 * (size_t)LIMIT_BODY_BYTES)
 
+// A client's /v1/completions.
+static bool is_completion(const struct request *r) {
+    return r->op == OP_GENERATE && r->dialect == DIALECT_OPENAI;
+}
+
+static enum err write_completion(struct openai_out *out) {
+    const struct request *r = out->r;
+    struct json_writer *w = &out->w;
+    struct request plain = *r;
+    if (r->kin_only) // prompts that only the source had
+        return ERR_UNSUPPORTED;
+    plain.logprobs = -1;
+    plain.top_logprobs = -1;
+    out->r = &plain;
+    json_obj(w);
+    json_kv_str(w, "model", out->o->model.p ? out->o->model : r->model);
+    json_kv_str(w, "prompt", r->prompt);
+    if (r->suffix.p)
+        json_kv_str(w, "suffix", r->suffix);
+    put_sampling(out);
+    put_extras(out);
+    if (r->top_logprobs >= 0)
+        json_kv_int(w, "logprobs", r->top_logprobs);
+    put_stream(out);
+    put_unmodelled(w, r);
+    json_obj_end(w);
+    return buf_into_arena(w->out, out->a, &out->wire->body);
+}
+
+static enum err write_from_fields(struct openai_out *out) {
+    if (is_completion(out->r))
+        return write_completion(out);
+    if (out->r->op == OP_RERANK) // only this dialect has it
+        return ERR_UNSUPPORTED;
+    return out->r->op == OP_EMBED ? openai_put_embed(out) : write_fields(out);
+}
+
+static const char *path_of(const struct request *r) {
+    return r->op == OP_EMBED    ? "/embeddings"
+           : r->op == OP_RERANK ? "/rerank"
+           : is_completion(r)   ? "/completions"
+                                : "/chat/completions";
+}
+
 enum err openai_write_request(struct arena *a, const struct request *r, const struct write_options *o,
                               struct wire_request *ret, struct problem *problem) {
     struct buf b = BUF_INIT(WRITTEN_BYTES_MAX);
-    struct openai_out out = {.a = a, .r = r, .o = o, .wire = ret, .w = JSON_WRITER(&b)};
-    *ret = (struct wire_request){.path = "/chat/completions"};
+    struct write_options own = *o;
+    struct openai_out out = {.a = a, .r = r, .o = &own, .wire = ret, .w = JSON_WRITER(&b)};
+    if (is_completion(r))
+        own.quirks &= ~(unsigned)QUIRK_MAX_COMPLETION_TOKENS;
+    *ret = (struct wire_request){.path = path_of(r)};
     notes_init(&ret->notes);
     if (r->op == OP_COUNT_TOKENS) {
         *problem = PROBLEM(ERR_UNSUPPORTED);
         problem->message = SLICE("this target cannot count tokens");
         return ERR_UNSUPPORTED;
     }
-    enum err e = request_can_splice(r, DIALECT_OPENAI) ? write_spliced(&out) : write_fields(&out);
+    enum err e = request_can_splice(r, DIALECT_OPENAI) ? write_spliced(&out) : write_from_fields(&out);
+    if (e)
+        buf_done(&b);
     if (e)
         *problem = PROBLEM(e);
     return e;

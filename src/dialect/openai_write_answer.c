@@ -11,6 +11,11 @@ struct slice openai_answer_id(struct arena *a, struct slice upstream, struct sli
     return slice_str(arena_printf(a, "chatcmpl-%.*s", SLICE_FMT(id)));
 }
 
+struct slice openai_completion_id(struct arena *a, struct slice upstream, struct slice ours) {
+    struct slice id = slice_first(upstream.n ? upstream : ours, 256);
+    return slice_str(arena_printf(a, "%s%.*s", slice_starts(id, "cmpl-") ? "" : "cmpl-", SLICE_FMT(id)));
+}
+
 const char *openai_finish_text(enum finish f) {
     switch (f) {
     case FINISH_LENGTH:
@@ -185,22 +190,48 @@ static void put_choice(struct json_writer *w, struct arena *arena, const struct 
     json_obj_end(w);
 }
 
+// The log probabilities of /v1/completions have a form of their own: those of an upstream that has it too.
+static struct slice completion_logprobs(const struct answer *a, uint32_t choice) {
+    for (const struct answer_block *b = a->first; b; b = b->next) {
+        struct slice rest = buf_slice(&b->meta), what, json;
+        while (b->choice == choice && answer_meta_next(&rest, &what, &json))
+            if (slice_is(what, "logprobs") && slice_search(json, SLICE("\"tokens\"")) != SIZE_MAX)
+                return json;
+    }
+    return SLICE_NONE;
+}
+
+static void put_completion(struct json_writer *w, const struct answer *a, uint32_t choice) {
+    json_obj(w);
+    json_kv_int(w, "index", choice);
+    if (!put_texts(w, "text", a, choice, BLOCK_TEXT))
+        json_kv_cstr(w, "text", "");
+    json_kv_raw(w, "logprobs", completion_logprobs(a, choice));
+    json_kv_cstr(w, "finish_reason", openai_finish_text(a->choices[choice].finish));
+    json_obj_end(w);
+}
+
 enum err openai_write_answer(struct arena *a, const struct request *r, const struct answer *answer,
                              const struct identity *who, struct buf *out) {
-    (void)r;
     struct json_writer w = JSON_WRITER(out);
-    struct slice id = openai_answer_id(a, answer->id, who->id);
+    bool plain = r->op == OP_GENERATE;
+    if (r->op == OP_EMBED || r->op == OP_RERANK)
+        return openai_write_task(a, r, answer, who, out);
+    struct slice id = plain ? openai_completion_id(a, answer->id, who->id) : openai_answer_id(a, answer->id, who->id);
     if (!id.p)
         return ERR_NO_MEMORY;
     json_obj(&w);
     json_kv_str(&w, "id", id);
-    json_kv_cstr(&w, "object", "chat.completion");
+    json_kv_cstr(&w, "object", plain ? "text_completion" : "chat.completion");
     json_kv_int(&w, "created", answer->created_s > 0 ? answer->created_s : who->created_s);
     json_kv_str(&w, "model", answer->model.n ? answer->model : who->model);
     json_key(&w, "choices");
     json_arr(&w);
     for (uint32_t i = 0; i < answer->n_choices || i == 0; i++)
-        put_choice(&w, a, answer, i);
+        if (plain)
+            put_completion(&w, answer, i);
+        else
+            put_choice(&w, a, answer, i);
     json_arr_end(&w);
     json_key(&w, "usage");
     openai_put_usage(&w, &answer->usage);

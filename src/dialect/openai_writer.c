@@ -21,6 +21,7 @@ struct stream_writer {
     struct arena *a;
     struct identity who;
     bool include_usage;
+    bool plain;        // for a client of /v1/completions
     struct slice head; // up to and with "choices":
     struct slice model;
     struct open_block *blocks; // newest first
@@ -39,6 +40,7 @@ struct stream_writer *openai_writer_new(struct arena *a, const struct request *r
     w->a = a;
     w->who = *who;
     w->include_usage = r->include_usage;
+    w->plain = r->op == OP_GENERATE;
     w->usage = USAGE_NONE;
     return w;
 }
@@ -46,12 +48,12 @@ struct stream_writer *openai_writer_new(struct arena *a, const struct request *r
 static enum err make_head(struct stream_writer *w, struct slice id, struct slice model, int64_t created_s) {
     struct buf b = BUF_INIT(16384);
     struct json_writer j = JSON_WRITER(&b);
-    struct slice ours = openai_answer_id(w->a, id, w->who.id);
+    struct slice ours = w->plain ? openai_completion_id(w->a, id, w->who.id) : openai_answer_id(w->a, id, w->who.id);
     if (!ours.p)
         return ERR_NO_MEMORY;
     json_obj(&j);
     json_kv_str(&j, "id", ours);
-    json_kv_cstr(&j, "object", "chat.completion.chunk");
+    json_kv_cstr(&j, "object", w->plain ? "text_completion" : "chat.completion.chunk");
     json_kv_int(&j, "created", created_s > 0 ? created_s : w->who.created_s);
     json_kv_str(&j, "model", model.n ? model : w->who.model);
     json_key(&j, "choices");
@@ -67,12 +69,12 @@ static struct json_writer chunk_open(struct stream_writer *w, uint32_t choice, s
     buf_append(out, w->head);
     buf_append_str(out, "[{\"index\":");
     buf_append_u64(out, choice);
-    buf_append_str(out, ",\"delta\":{");
+    buf_append_str(out, w->plain ? ",\"text\":\"" : ",\"delta\":{");
     return j;
 }
 
 static void chunk_close(struct stream_writer *w, struct slice logprobs, const char *finish, struct buf *out) {
-    buf_append_char(out, '}');
+    buf_append_char(out, w->plain ? '"' : '}');
     if (logprobs.n) {
         buf_append_str(out, ",\"logprobs\":");
         buf_append(out, logprobs);
@@ -96,6 +98,8 @@ static void greet(struct stream_writer *w, uint32_t choice, struct buf *out) {
     if (w->greeted[choice])
         return;
     w->greeted[choice] = true;
+    if (w->plain)
+        return;
     (void)chunk_open(w, choice, out);
     buf_append_str(out, "\"role\":\"assistant\",\"content\":\"\"");
     chunk_close(w, SLICE_NONE, NULL, out);
@@ -129,7 +133,7 @@ static enum err on_begin(struct stream_writer *w, const struct event *ev, struct
         return ERR_NO_MEMORY;
     *b = (struct open_block){.next = w->blocks, .block = ev->block, .choice = ev->choice, .kind = ev->block_kind};
     w->blocks = w->current = b;
-    if (ev->block_kind != BLOCK_TOOL)
+    if (ev->block_kind != BLOCK_TOOL || w->plain)
         return ERR_OK;
     b->call = w->calls[ev->choice]++;
     greet(w, ev->choice, out);
@@ -168,6 +172,16 @@ static const char *delta_name(enum block_kind kind) {
     return NULL;
 }
 
+static enum err put_plain(struct stream_writer *w, const struct open_block *b, struct slice text, struct buf *out) {
+    if (b->kind != BLOCK_TEXT)
+        return ERR_OK;
+    greet(w, b->choice, out);
+    (void)chunk_open(w, b->choice, out);
+    json_escape(out, text);
+    chunk_close(w, SLICE_NONE, NULL, out);
+    return ERR_OK;
+}
+
 static enum err on_delta(struct stream_writer *w, const struct event *ev, struct buf *out) {
     const struct open_block *b = find(w, ev->block);
     if (!b)
@@ -175,6 +189,8 @@ static enum err on_delta(struct stream_writer *w, const struct event *ev, struct
     const char *name = delta_name(b->kind);
     if (!ev->text.n || (!name && b->kind != BLOCK_TOOL))
         return ERR_OK;
+    if (w->plain)
+        return put_plain(w, b, ev->text, out);
     greet(w, b->choice, out);
     (void)chunk_open(w, b->choice, out);
     if (name) {
@@ -195,6 +211,8 @@ static enum err on_meta(struct stream_writer *w, const struct event *ev, struct 
     bool logprobs = slice_is(ev->name, "logprobs");
     if (!b || (!logprobs && !slice_is(ev->name, "annotations")))
         return ERR_OK;
+    if (w->plain && slice_search(ev->text, SLICE("\"tokens\"")) == SIZE_MAX)
+        return ERR_OK; // of chats: they have another form
     greet(w, b->choice, out);
     struct json_writer j = chunk_open(w, b->choice, out);
     if (!logprobs)

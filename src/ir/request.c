@@ -23,6 +23,7 @@ void request_init(struct request *r) {
         .think_budget = -1,
         .think_shown = -1,
         .context = -1,
+        .dimensions = -1,
     };
 }
 

@@ -10,6 +10,8 @@ enum op {
     OP_CHAT,
     OP_GENERATE,     // Ollama's /api/generate: one prompt, templated unless raw
     OP_COUNT_TOKENS, // how many tokens a request is: Anthropic's count_tokens, OpenAI's input_tokens, Gemini's countTokens
+    OP_EMBED,        // vectors of texts: each message is one of them
+    OP_RERANK,       // documents by how well they answer a query: the first message is the query, the others they
 };
 
 enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL };
@@ -99,6 +101,10 @@ struct request {
     struct slice prompt;      // OP_GENERATE
     struct slice suffix;      // OP_GENERATE fill-in-the-middle
     bool raw;                 // OP_GENERATE without template
+    int64_t dimensions;       // OP_EMBED: of a vector, -1 unset
+    bool as_base64;           // OP_EMBED: vectors as base64 of little-endian floats, not as lists of numbers
+    bool one_vector;          // OP_EMBED by Ollama's older address: its answer has one vector
+    bool kin_only; // holds what only an upstream of the client's dialect can read: token ids, several prompts
     struct tool *tools;
     enum tool_choice tool_choice;
     struct slice tool_choice_name;

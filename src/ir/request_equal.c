@@ -138,6 +138,9 @@ static const char *requests_differ(const struct request *a, const struct request
     SAME_SLICE(a->prompt, b->prompt, "prompt");
     SAME_SLICE(a->suffix, b->suffix, "suffix");
     SAME(a->raw == b->raw, "raw");
+    SAME(a->dimensions == b->dimensions, "dimensions");
+    SAME(a->as_base64 == b->as_base64, "as_base64");
+    SAME(a->kin_only == b->kin_only, "kin_only");
     const char *where = messages_differ(a->messages, b->messages);
     if (!where)
         where = tools_differ(a->tools, b->tools);

@@ -79,10 +79,16 @@ static void walk_request(struct walk *w, yyjson_val *root) {
         w->ask->marker = before;
 }
 
-// …/models/MODEL:METHOD
+// …/models/MODEL:METHOD, or Replicate's …/models/MODEL/predictions, of which only scripted bodies are told
 static void ask_address(struct slice query, struct ask *ask) {
     struct slice path = slice_split(&query, '?');
     size_t at = slice_search(path, SLICE("/models/")), colon = path.n;
+    struct slice made = SLICE("/predictions");
+    if (at != SIZE_MAX && slice_ends(path, "/predictions")) {
+        ask->model =
+            slice_first(slice_from(path, at + sizeof "/models/" - 1), path.n - made.n - at - sizeof "/models/" + 1);
+        return;
+    }
     while (colon > 0 && path.p[colon - 1] != ':')
         colon--;
     if (at == SIZE_MAX || colon <= at + sizeof "/models/")

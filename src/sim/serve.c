@@ -371,6 +371,7 @@ static const struct address {
     {"GET", "/v1beta/models", call_models},
     {"POST", "/api/chat", call_ollama_chat},
     {"POST", "/api/generate", call_ollama_generate},
+    {"POST", "/api/embed", call_ollama_generate},
     {"POST", "/api/show", call_show},
     {"GET", "/api/tags", call_tags},
     {"GET", "/api/version", call_version},
@@ -385,7 +386,7 @@ static const struct address {
 static void call_route(struct call *c) {
     struct slice path = c->r->path;
     // Providers have OpenAI's addresses at other base paths.
-    if (slice_ends(path, "/chat/completions"))
+    if (slice_ends(path, "/completions") || slice_ends(path, "/embeddings") || slice_ends(path, "/rerank"))
         path = SLICE("/v1/chat/completions");
     else if (slice_ends(path, "/models"))
         path = slice_starts(path, "/sim/") ? path : SLICE("/v1/models");

@@ -39,9 +39,16 @@ struct attempt {
     bool framed;   // a stream in frames; else one body
     bool verbatim; // same dialect and nothing changed: frames pass as they came
     bool commits;  // a text, thinking or tool event was seen
-    bool ended;    // the dialect's proper end was seen
-    bool whole;    // and so was it written, for the client
-    bool errored;  // EV_ERROR was seen
+    // An upstream that answers in steps (steps.c):
+    struct wire_step step; // what was begun last
+    bool step_over;        // the last one's answer is at hand
+    struct buf said;       // by a step that is not the last
+    uint64_t poll_ms;      // age of the exchange at which it is asked for again; 0: not
+    uint64_t poll_every_ms;
+
+    bool ended;   // the dialect's proper end was seen
+    bool whole;   // and so was it written, for the client
+    bool errored; // EV_ERROR was seen
     struct frame_reader frames;
     bool frames_live;
     struct stream_reader *reader;
@@ -101,6 +108,11 @@ void attempt_go(struct attempt *at);
 void attempt_fail(struct attempt *at, const struct problem *given);
 // The winner's proper end has been relayed and only its connection is still open: ends it well. Else false.
 bool attempt_finish_whole(struct attempt *at);
+// The whole answer was taken in: it is delivered, or was none.
+void attempt_arrived(struct attempt *at);
+extern const struct fetch_hooks attempt_hooks;
+// The endpoint's, as a header. Arena of the attempt.
+struct header attempt_credential(struct attempt *at);
 // What it waited for may be there now: goes on to send it.
 void attempt_go(struct attempt *at);
 // Its raised hold joins what the journal gets of this turn.

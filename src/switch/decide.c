@@ -3,6 +3,7 @@
 // with its reasons. Pure but for the clock and the in-flight counts that are read once into the candidates; no I/O.
 // A name is, in this order: a route, endpoint/model, a bare model name (local first, then config order).
 #include "base/clock.h"
+#include "grid/catalogue.h"
 #include "grid/health.h"
 #include "grid/quota.h"
 #include "policy/policy.h"
@@ -37,6 +38,16 @@ static int64_t predicted_cost(const struct exchange *x, const struct target *t) 
 
 static const char cannot_call_tools[] = "cannot call tools";
 
+// Beyond chats: what neither its dialect nor, as far as the catalogue knows it, its model can do.
+static const char *task_out(const struct request *r, const struct target *t) {
+    bool has_task = dialect_get(t->endpoint->provider->dialect)->tasks & 1u << r->op;
+    if (r->op == OP_EMBED)
+        return !has_task || (t->can && !(t->can & CAN_EMBED)) ? "cannot embed" : NULL;
+    if (r->op == OP_RERANK)
+        return !has_task || t->can & (CAN_CHAT | CAN_EMBED) ? "cannot rerank" : NULL;
+    return t->can & CAN_EMBED && !(t->can & CAN_CHAT) ? "only embeds" : NULL;
+}
+
 // Why t can't serve this request, or NULL.
 static const char *target_out(const struct exchange *x, const struct target *t) {
     const struct request *r = x->request;
@@ -47,6 +58,11 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
         return "cannot read images";
     if (t->caps_known && r->tools && !t->tools && !target_emulates_tools(t))
         return cannot_call_tools;
+    const char *task = task_out(r, t);
+    if (task)
+        return task;
+    if (r->kin_only && (int)t->endpoint->provider->dialect != r->dialect)
+        return "cannot read token ids or several prompts";
     if (r->kept && (int)t->endpoint->provider->dialect != r->dialect)
         return "does not have the cachedContent";
     if (r->has_remote_media && engine)

@@ -12,9 +12,8 @@
 #include "switch/permit.h"
 #include "switch/private.h"
 #include "switch/reply.h"
+#include "switch/steps.h"
 #include "switch/worker.h"
-
-static const struct fetch_hooks attempt_hooks;
 
 // ---- while a model loads: the reply may come after the attempt is gone, so it finds it through this
 
@@ -106,10 +105,10 @@ static bool attempt_write(struct attempt *at) {
     return false;
 }
 
-static struct slice auth_value(struct attempt *at) {
+struct header attempt_credential(struct attempt *at) {
     struct slice key = secret_reveal(&at->t->endpoint->key);
     const struct auth_header *auth = auth_header(at->t->endpoint->provider->auth);
-    return auth->prefix.n ? ARENA_JOIN(&at->arena, auth->prefix, key) : key;
+    return (struct header){auth->name, auth->prefix.n ? ARENA_JOIN(&at->arena, auth->prefix, key) : key};
 }
 
 static size_t headers_of_client(const struct attempt *at, struct header *out, size_t room) {
@@ -151,7 +150,7 @@ static struct headers attempt_headers(struct attempt *at) {
     buf_append_u64(&hop, at->x->hops + 1);
     h[n++] = (struct header){SLICE("x-gridtie-hop"), arena_copy(&at->arena, buf_slice(&hop))};
     if (!secret_is_empty(&ep->key) && ep->provider->auth != AUTH_NONE)
-        h[n++] = (struct header){auth_header(ep->provider->auth)->name, auth_value(at)};
+        h[n++] = attempt_credential(at);
     for (size_t i = 0; i < ep->headers.n; i++)
         h[n++] = ep->headers.v[i];
     return (struct headers){h, n};
@@ -345,6 +344,7 @@ void attempt_end(struct attempt *at, enum err err) {
         fetch_cancel(at->fetch);
     }
     at->fetch = NULL;
+    steps_leave(at);
     private_drop(at);
     money_settle(at);
     live_note_result(at, err);
@@ -409,6 +409,11 @@ static void attempt_on_head(void *user, int status, const struct headers *h) {
         at->retry_after_ms = said.retry_ms;
     if (at->limited && at->stream)
         habit_note_round_trip(&at->t->live->habit, fetch_round_trip_us(at->fetch));
+    at->status = status;
+    if (steps_collect(at)) {
+        steps_open(at);
+        return;
+    }
     enum err e = relay_open(at, status, headers_get(h, "content-type"));
     if (e)
         attempt_fail(at, &PROBLEM(e));
@@ -443,10 +448,11 @@ static void attempt_progress(struct attempt *at) {
 static void attempt_on_body(void *user, struct slice bytes) {
     struct attempt *at = user;
     at->last_us = exchange_age_us(at->x);
-    enum err e = relay_bytes(at, bytes);
+    bool way = steps_collect(at);
+    enum err e = way ? steps_bytes(at, bytes) : relay_bytes(at, bytes);
     if (e)
         attempt_fail(at, &PROBLEM(e));
-    else
+    else if (!way)
         attempt_progress(at);
 }
 
@@ -492,7 +498,7 @@ bool attempt_finish_whole(struct attempt *at) {
     return true;
 }
 
-static void attempt_complete(struct attempt *at) {
+void attempt_arrived(struct attempt *at) {
     enum err e = relay_close(at);
     if (e || at->errored)
         attempt_fail(at, e ? &PROBLEM(e) : &at->problem);
@@ -507,14 +513,21 @@ static void attempt_on_done(void *user, enum err e, const char *detail) {
     if (e == ERR_STALE && !at->fresh) {
         at->fresh = true;
         at->sent_us = -1;
-        attempt_send(at);
+        if (at->step.next)
+            steps_fetch(at);
+        else
+            attempt_send(at);
+        return;
+    }
+    if (e == ERR_OK && steps_collect(at)) {
+        steps_next(at);
         return;
     }
     if (e == ERR_OK || (at->ended && e == ERR_UP_DIED)) {
         if (at->status >= 400)
             attempt_refused(at);
         else
-            attempt_complete(at);
+            attempt_arrived(at);
         return;
     }
     at->detail = arena_copy(&at->x->arena, slice_str(detail));
@@ -529,8 +542,8 @@ static void attempt_on_read_end(void *user) {
         x->sink.ops->flush(x->sink.to);
 }
 
-static const struct fetch_hooks attempt_hooks = {attempt_on_sent, attempt_on_head, attempt_on_body, attempt_on_done,
-                                                 attempt_on_read_end};
+const struct fetch_hooks attempt_hooks = {attempt_on_sent, attempt_on_head, attempt_on_body, attempt_on_done,
+                                          attempt_on_read_end};
 
 // ---- deadlines: one timer for the exchange, armed for the nearest
 
@@ -542,7 +555,7 @@ static uint64_t sooner(uint64_t a, uint64_t b) {
 static uint64_t attempt_late_ms(const struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
     if (!at->alive || !at->fetch)
-        return money_late_ms(at);
+        return at->alive && at->poll_ms ? at->poll_ms : money_late_ms(at);
     uint64_t total = (uint64_t)at->asked_us / 1000 + ep->total_ms;
     if (at->x->paused)
         return total; // the client is slow, not the upstream
@@ -576,10 +589,12 @@ static void exchange_on_time(struct timer *timer) {
             return;
         if (attempt_late_ms(at) > age_ms)
             continue;
-        if (!at->fetch)
+        if (!at->fetch && at->poll_ms)
+            steps_poll(at);
+        else if (!at->fetch)
             money_waited(at);
         else if (at->ended)
-            attempt_complete(at); // the answer is whole, only the connection does not end
+            attempt_arrived(at); // the answer is whole, only the connection does not end
         else
             attempt_fail(at, &PROBLEM(ERR_UP_TIMEOUT));
         return; // the exchange may be gone or armed anew

@@ -127,6 +127,8 @@ static int64_t input_bound(const struct exchange *x) {
 
 static int64_t output_wanted(const struct exchange *x, const struct target *t) {
     const struct request *r = x->request;
+    if (r->op == OP_EMBED || r->op == OP_RERANK)
+        return 0;
     const struct config *c = x->snap->config;
     int64_t usual = x->route && x->route->max_tokens > 0 ? x->route->max_tokens : c->budget_max_tokens;
     if (t->context > 0 && usual > t->context)

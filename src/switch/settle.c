@@ -58,6 +58,10 @@ static const char *op_name(enum op op) {
         return "generate";
     case OP_COUNT_TOKENS:
         return "count_tokens";
+    case OP_EMBED:
+        return "embed";
+    case OP_RERANK:
+        return "rerank";
     }
     return "";
 }

@@ -241,3 +241,19 @@ def test_offline_opens_no_connection_beyond_loopback(sims, gridtie):
     reply, _ = ask(daemon, "openai", "far/m")
     assert reply.status >= 500 and time.monotonic() - start < 0.4 * 10
     assert daemon.why(reply)["attempts"][0]["err"] == "no_permit"
+
+
+def test_vectors_and_completions_are_looked_into_like_chats(sims, gridtie):
+    """Whatever the address: a secret never leaves for a cloud as it is."""
+    upstream = sims()
+    daemon = gridtie({"endpoints": [upstream.endpoint("o"), upstream.endpoint("l", "ollama")]})
+    secret = "the key is AKIAIOSFODNN7EXAMPLE, keep it"
+    for path, body in (("/v1/embeddings", {"input": ["a", secret]}), ("/v1/embeddings", {"input": secret}),
+                       ("/v1/rerank", {"query": "a", "documents": [secret, {"text": secret}]}),
+                       ("/v1/completions", {"prompt": secret}), ("/v1/completions", {"prompt": ["a", secret]}),
+                       ("/api/embed", {"input": [secret]}), ("/api/embeddings", {"prompt": secret})):
+        for model in ("o/m", "l/m"):
+            daemon.post(path, {"model": model, **body})
+    assert len(upstream.requests()) >= 10
+    for request in upstream.requests():
+        assert "AKIAIOSFODNN7EXAMPLE" not in request["body"] and "keep it" in request["body"], request["body"]

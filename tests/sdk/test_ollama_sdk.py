@@ -37,6 +37,18 @@ def test_generate(client, model):
     assert "".join(p.response for p in client.generate(model=model, prompt=order(text="made up"), stream=True)) == "made up"
 
 
+@pytest.mark.skipif(DIRECT, reason="the scripted provider has no vectors of its own")
+@pytest.mark.parametrize("upstream", ["openai", "ollama"])
+def test_embed(client, provider, upstream):
+    body = {"openai": '{"data":[{"index":0,"embedding":[0.5,1]}],"usage":{"prompt_tokens":2,"total_tokens":2}}',
+            "ollama": '{"model":"m","embeddings":[[0.5,1]],"prompt_eval_count":2}'}[upstream]
+    provider.reset()
+    provider.script([{"body": body, "content_type": "application/json"}] * 2)
+    r = client.embed(model=f"{upstream}/m", input="one", dimensions=2)
+    assert r.embeddings == [[0.5, 1]] and r.prompt_eval_count == 2
+    assert client.embeddings(model=f"{upstream}/m", prompt="one").embedding == [0.5, 1]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_tools_and_results(client, model, stream):
     what = words(tool_calls=[{"name": "weather", "arguments": {"city": "Köln"}}, {"name": "weather", "arguments": {"city": "Rom"}}])

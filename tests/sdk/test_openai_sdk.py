@@ -70,6 +70,29 @@ def test_image(client, model):
     assert r.choices[0].message.content == "a dot"
 
 
+@pytest.mark.skipif(DIRECT, reason="the scripted provider has no vectors of its own")
+@pytest.mark.parametrize("upstream", ["openai", "ollama"])
+def test_embeddings(client, provider, upstream):
+    """The package asks for base64, and reads either."""
+    body = {"openai": {"object": "list", "model": "m", "usage": {"prompt_tokens": 2, "total_tokens": 2},
+                       "data": [{"object": "embedding", "index": i, "embedding": [0.5, -i]} for i in (0, 1)]},
+            "ollama": {"model": "m", "embeddings": [[0.5, 0], [0.5, -1]], "prompt_eval_count": 2}}[upstream]
+    for more in ({}, {"encoding_format": "float"}):
+        provider.reset()
+        provider.script([{"body": json.dumps(body), "content_type": "application/json"}])
+        r = client.embeddings.create(model=f"{upstream}/m", input=["one", "two"], **more)
+        assert [d.embedding for d in r.data] == [[0.5, 0], [0.5, -1]] and r.usage.total_tokens == 2
+
+
+def test_completions(client, model):
+    if DIRECT or model == "openai/m":
+        pytest.skip("the scripted provider answers in the shape of chats")
+    r = client.completions.create(model=model, prompt=order(text="one two"), max_tokens=20)
+    assert r.choices[0].text == "one two" and r.object == "text_completion"
+    stream = client.completions.create(model=model, prompt=order(text="one two"), stream=True)
+    assert "".join(c.choices[0].text for c in stream) == "one two"
+
+
 def test_models(client, gate):
     names = [m.id for m in client.models.list()]
     assert ("m" if DIRECT else "openai/m") in names

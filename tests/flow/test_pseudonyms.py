@@ -91,6 +91,7 @@ def random_text(rng):
     return "".join(rng.choice(words) + rng.choice(["", " ", " ", ", ", "\n"]) for _ in range(rng.randint(1, 60)))
 
 
+@pytest.mark.tsan
 def test_random_texts_come_back(three):
     """The client's own text is what must be heard: no other judge is needed."""
     rng = random.Random(11)
@@ -282,6 +283,7 @@ def test_five_megabytes_of_digits(sims, gridtie):
         assert "jane" not in sim.last()["body"][:400]
 
 
+@pytest.mark.tsan
 def test_a_client_that_leaves_while_its_text_is_looked_at(sims, gridtie):
     sim = sims()
     daemon = gridtie({"endpoints": [sim.endpoint("o")]})

@@ -3,6 +3,7 @@
 //
 // A fetch is in the client's list until it is over; then no hook of it is called any more, and it is freed when the
 // turn ends, as it may stand on the stack. The client is freed when its last handle is closed. Nothing here does I/O.
+#include <arpa/inet.h>
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/fetch.h"
@@ -109,6 +110,22 @@ static bool path_is_plain(struct slice path) {
     return true;
 }
 
+bool host_is_localhost(struct slice host) {
+    if (slice_eq_nocase(host, SLICE("localhost")))
+        return true;
+    return host.n > 10 && slice_eq_nocase(slice_from(host, host.n - 10), SLICE(".localhost"));
+}
+
+static bool needs_a_name_server(const struct origin *o) {
+    char name[INET6_ADDRSTRLEN] = "";
+    struct in6_addr ignored;
+    if (o->unix_path.n || host_is_localhost(o->host))
+        return false;
+    if (o->host.n < sizeof name)
+        memcpy(name, o->host.p, o->host.n);
+    return inet_pton(AF_INET, name, &ignored) != 1 && inet_pton(AF_INET6, name, &ignored) != 1;
+}
+
 enum err fetch_start(struct client *c, const struct fetch_request *r, const struct fetch_hooks *hooks, void *user,
                      struct fetch **ret) {
     const struct permit *p = r->permit;
@@ -116,6 +133,9 @@ enum err fetch_start(struct client *c, const struct fetch_request *r, const stru
         return ERR_NO_PERMIT;
     // What a proxy reaches is not this device, and a proxy on loopback would be the way out of being offline.
     if (r->origin.proxy && (p->zone == ZONE_DEVICE || outgoing_is_offline()))
+        return ERR_NO_PERMIT;
+    // Asking for a name is itself a packet that leaves.
+    if (outgoing_is_offline() && needs_a_name_server(&r->origin))
         return ERR_NO_PERMIT;
     if (c->closing)
         return ERR_DRAINING;

@@ -281,6 +281,12 @@ TEST(curl_tls_answers) {
     // a kept connection is no way around the permit
     outgoing_set_offline(true);
     CHECK_EQ(call_run(&k, &t, &r), ERR_OK);
+    // nor is a name asked for
+    r.origin.host = SLICE("some.name.example");
+    r.permit = &far;
+    CHECK_EQ(fetch_start(t.c, &r, &hooks, &k, &k.f), ERR_NO_PERMIT);
+    r.origin.host = SLICE("localhost");
+    r.permit = &here;
     outgoing_set_offline(false);
     call_free(&k);
     r.fresh = true;

@@ -186,12 +186,6 @@ static struct address address_v6(struct in6_addr addr, uint16_t port) {
     return a;
 }
 
-static bool is_localhost(struct slice host) {
-    if (slice_eq_nocase(host, SLICE("localhost")))
-        return true;
-    return host.n > 10 && slice_eq_nocase(slice_from(host, host.n - 10), SLICE(".localhost"));
-}
-
 // False: the name must be resolved, or (known stays 0 and e is set) it cannot be an address at all.
 static bool addresses_know(struct plain *p, const struct origin *o) {
     char name[64];
@@ -204,7 +198,7 @@ static bool addresses_know(struct plain *p, const struct origin *o) {
         memcpy(a->a.un.sun_path, o->unix_path.p, o->unix_path.n);
         return true;
     }
-    if (is_localhost(o->host)) {
+    if (host_is_localhost(o->host)) {
         p->known[p->n_known++] = address_v4(INADDR_LOOPBACK, o->port);
         p->known[p->n_known++] = address_v6(in6addr_loopback, o->port);
         return true;
@@ -242,9 +236,6 @@ static void resolve_done(uv_getaddrinfo_t *uv, int status, struct addrinfo *foun
 static enum err resolve_start(struct plain *p, struct slice host) {
     static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct client *c = p->f.client;
-    // Asking for a name is itself a packet that leaves.
-    if (outgoing_is_offline())
-        return ERR_NO_PERMIT;
     struct resolve *q = mem_zalloc(sizeof *q);
     char *name = mem_strndup(host.p, host.n);
     if (q && name) {

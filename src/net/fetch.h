@@ -90,6 +90,9 @@ struct plain {
     bool paused;
 };
 extern const struct fetch_kind plain_kind;
+
+// localhost or a name under it (RFC 6761, 6.3): loopback, without asking anybody.
+bool host_is_localhost(struct slice host);
 enum err plain_start(struct client *c, const struct fetch_request *r, const struct fetch_hooks *hooks, void *user,
                      struct fetch **ret);
 // Ends it with an error, now or (inside fetch_start) when the turn ends.

@@ -271,12 +271,15 @@ static bool is_bare(struct slice s) {
 // The first spelling, in the manner of what was said.
 static void restore_like(const struct alias *one, struct slice said, struct buf *out) {
     bool capitals = has_case(said, 'A', 'Z') && !has_case(said, 'a', 'z') && has_case(one->standin, 'a', 'z');
-    bool number = entity_is_number(one->entity), bare = number && is_bare(slice_from(said, slice_starts(said, "+")));
-    bool plus = slice_starts(said, "+");
-    for (size_t i = 0; i < one->real.n; i++) {
+    bool plus = slice_starts(said, "+"), number = entity_is_number(one->entity);
+    bool bare = number && is_bare(slice_from(said, plus));
+    size_t at = 0;
+    if (number && !plus && slice_starts(one->real, "+")) // with what parts it from the first digit
+        for (at = 1; at < one->real.n && one->real.p[at] == ' ';)
+            at++;
+    for (size_t i = at; i < one->real.n; i++) {
         char c = one->real.p[i];
-        bool ascii = (unsigned char)c < 0x80, sign = number && i == 0 && c == '+';
-        if ((sign && !plus) || (bare && ascii && !sign && strchr(" -./()\\:\t", c)))
+        if (bare && c && strchr(" -./()\\:\t", c))
             continue;
         bool small = c >= 'a' && c <= 'z';
         buf_append_char(out, capitals && small && !entity_is_secret(one->entity) ? (char)(c - 32) : c);

@@ -104,9 +104,13 @@ static void spans_unite(struct spans *s, size_t first) {
             s->v[kept++] = one;
             continue;
         }
+        bool beyond = one.at + one.n > last->at + last->n, secret = entity_is_secret(span_entity(&one));
         if (span_outranks(&one, last))
             last->pattern = one.pattern;
-        if (one.at + one.n > last->at + last->n)
+        // Half this and half that is written as neither: it comes back only as the text that it is.
+        if (beyond && one.at > last->at && !secret && !entity_is_secret(span_entity(last)))
+            last->pattern = PATTERN_WORD;
+        if (beyond)
             last->n = one.at + one.n - last->at;
     }
     s->n = kept;

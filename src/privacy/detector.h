@@ -31,7 +31,7 @@ uint64_t detector_id(const struct detector *d);
 size_t detector_least_bytes(const struct detector *d);
 
 // Appends what was found in `text`, in order, without overlaps; overlapping finds are one span: of a secret's
-// entity, else of the longer one's, else of the first row's.
+// entity, else of the longer one's, else of the first row's; where neither covers the other, of ENTITY_WORD.
 // Any thread; takes as long as the text is long. ERR_NO_MEMORY; ERR_LIMIT: an expression gave up, or the text is beyond
 // 4 GB: then nothing is known about the text.
 MUST_CHECK enum err detector_scan(struct detector *d, struct slice text, struct spans *out);

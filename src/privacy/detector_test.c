@@ -59,6 +59,12 @@ static const struct finding {
     {"Authorization: Bearer abcdef1234567890abcdef", "secret=abcdef1234567890abcdef"},
     {"for Acme's blue heron, not for ACMES", "word=Acme word=blue heron"},
     {"sign in as bob@x.org/4111111111111111", "email=bob@x.org card=4111111111111111"},
+    // one right behind the other
+    {"4111 1111 1111 1111; 078-05-1120 203.0.113.77", "card=4111 1111 1111 1111 us_ssn=078-05-1120 ip=203.0.113.77"},
+    {"4111 1111 1111 1111 078-05-1120 203.0.113.77", "word=4111 1111 1111 1111 078-05-1120 ip=203.0.113.77"},
+    {"jane@corp.com-4111111111111111", "email=jane@corp.com card=4111111111111111"},
+    {"DE89 3704 0044 0532 0130 00-jane@corp.com", "word=DE89 3704 0044 0532 0130 00-jane@corp.com"},
+    {"see corp.com-internal, jane@corp.com-internal.net", "email=jane@corp.com-internal.net"},
 };
 
 TEST(detector_finds_what_is_there_and_no_more) {

@@ -4,7 +4,7 @@
 // first byte mostly does not. Built once, then only read; any thread.
 #include "privacy/matcher.h"
 
-#define SEPARATORS_MOST 2 // between two characters of a number
+#define SEPARATORS_MOST 3 // between two characters of a number, as in "1234 - 5678"
 #define NODE_NONE 0u
 
 struct node {
@@ -205,7 +205,8 @@ static enum match walk(const struct matcher *m, uint32_t root, struct slice text
         if (!end->child)
             break;
         size_t next = at;
-        for (int i = 0; root == ROOT_NUMBER && node != root && i < SEPARATORS_MOST && next < text.n; i++) {
+        bool begun = node != root || w.at > w.begin; // or behind the + of one
+        for (int i = 0; root == ROOT_NUMBER && begun && i < SEPARATORS_MOST && next < text.n; i++) {
             size_t n = separator_at(text, next, &cut);
             if (n == 0)
                 break;

@@ -10,7 +10,7 @@ enum match { MATCH_NO, MATCH_MAYBE, MATCH_YES };
 enum form {
     FORM_TEXT,    // as it stands, ASCII case aside
     FORM_ADDRESS, // an e-mail address or a part of one: a '.', '+', '-' … joins more to it than to a word
-    FORM_NUMBER,  // digits and letters; up to two separators may stand between any two, + and ( before the first
+    FORM_NUMBER,  // digits and letters; up to three separators may stand between any two and behind a + or ( in front
 };
 
 struct matcher;

@@ -289,12 +289,12 @@ static size_t judge_separator(struct slice s) {
 }
 
 // Bytes of text that are `one`, from its beginning; 0: it does not stand there.
-static size_t judge_number(const struct alias *one, struct slice text) {
-    size_t at = 0, k = 0;
+static size_t judge_number(const struct alias *one, struct slice text, bool signed_) {
+    size_t at = 0, k = signed_;
     for (size_t i = 0; i < one->standin.n; i++) {
         if (!is_word(one->standin.p[i]))
             continue;
-        for (int gaps = 0; k > 0 && gaps < 2; gaps++)
+        for (int gaps = 0; k > 0 && gaps < 3; gaps++)
             at += judge_separator(slice_from(text, at));
         if (at >= text.n || !same_letter(one->standin.p[i], text.p[at]))
             return 0;
@@ -310,7 +310,7 @@ static size_t judge_at(const struct alias *one, struct slice text, size_t at) {
     for (; number && signs < 2 && at + signs < text.n && strchr("+(", text.p[at + signs]); signs++)
         plus |= text.p[at + signs] == '+';
     if (number) {
-        n = judge_number(one, slice_from(text, at + signs));
+        n = judge_number(one, slice_from(text, at + signs), signs > 0);
     } else {
         for (size_t i = 0; i < n; i++)
             if (at + i >= text.n || !same_letter(one->standin.p[i], text.p[at + i]))

@@ -314,7 +314,7 @@ def complete_config(config, loops):
 class Gridtie(Process):
     """The daemon, in a home of its own."""
 
-    def __init__(self, folder, config, loops=1, env=None, limit_files=None, wait=True):
+    def __init__(self, folder, config, loops=1, env=None, limit_files=None, wait=True, argv=()):
         self.folder, self.loops = Path(folder), loops
         self.config_path = self.folder / "gridtie.yaml"
         self.write_config(config)
@@ -325,7 +325,7 @@ class Gridtie(Process):
             (self.folder / sub).mkdir(exist_ok=True)
             self.env[name] = str(self.folder / sub)
         self.env.update(env or {})
-        self.limit_files = limit_files
+        self.limit_files, self.argv = limit_files, argv
         self.launch()
         if wait:
             self.wait_ready()
@@ -335,7 +335,7 @@ class Gridtie(Process):
 
     def launch(self):
         self.err_offset = Path(self.folder, "gridtie.err").stat().st_size if Path(self.folder, "gridtie.err").exists() else 0
-        self.start([BIN, "serve", "--config", self.config_path], self.folder, env=self.env, name="gridtie",
+        self.start([BIN, "serve", "--config", self.config_path, *self.argv], self.folder, env=self.env, name="gridtie",
                    limit_files=self.limit_files)
 
     def wait_ready(self):

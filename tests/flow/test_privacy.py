@@ -2,12 +2,16 @@
 """What may not leave does not leave, also when everything fails; and nothing that is said is kept in logs."""
 import json
 import random
+import resource
+import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from harness import DIALECTS, TURNS, ask, assert_error_shape, chat, eventually, order
+from harness import DIALECTS, TURNS, Client, ask, assert_error_shape, chat, eventually, order, request_bytes
 
 each = pytest.mark.parametrize("client", DIALECTS)
 ZONES = ("device", "edge", "sealed", "cloud")
@@ -220,6 +224,28 @@ def test_no_log_ledger_journal_or_metric_holds_content_or_keys(sims, gridtie):
     for what, canary in CANARIES.items():
         for where, text in texts.items():
             assert canary not in text, f"{what} stands in {where}"
+
+
+def test_a_core_file_holds_no_content(sims, gridtie):
+    sim = sims()
+    daemon = gridtie({"endpoints": [{**sim.endpoint("o"), "key": CANARIES["upstream key"]}]})
+    said = " ".join(CANARIES[k] for k in ("prompt", "mail", "card", "secret"))
+    core = Path(daemon.folder, "core.gdb")
+    with Client(daemon.port) as c:  # an answer that does not end: all of it is in memory
+        path, body = chat("openai", "o/m", order(said, text=CANARIES["answer"] + " word" * 2000, chunk_ms=50), True)
+        c.send(request_bytes("POST", path, body))
+        c.head()
+        assert resource.prlimit(daemon.pid, resource.RLIMIT_CORE) == (0, 0), "by itself it leaves none"
+        if shutil.which("gdb"):  # takes what the kernel would
+            done = subprocess.run(["gdb", "-batch", "-nx", "-p", str(daemon.pid), "-ex", f"gcore {core}"], timeout=120,
+                                  capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            assert core.exists() or "not permitted" in done.stderr, done.stderr[-2000:]
+        daemon.signal(signal.SIGABRT)
+        daemon.wait()
+    for file in Path(daemon.folder).glob("core*"):
+        content = file.read_bytes()
+        assert not [what for what, canary in CANARIES.items() if canary.encode() in content]
+        file.unlink()
 
 
 def test_files_of_the_ledger_are_for_the_owner_only(three):

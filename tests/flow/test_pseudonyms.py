@@ -61,6 +61,60 @@ def test_arguments_and_thinking_come_back(three, client, upstream, stream):
     assert_nothing_private(three.sim)
 
 
+# What is hard to read: (text, what of it must not leave).
+TRICKY = [
+    ("jane.doe@corp.com,bob@x.org;4111111111111111 078-05-1120", ["jane", "bob@", "4111", "078-05"]),
+    ("sign in as bob@x.org/4111111111111111", ["bob@", "4111"]),
+    ("\u200f\u0664\u0661\u0661\u0661 " + "\u0661\u0661\u0661\u0661 " * 3 + "\u200f \u0628\u0631\u064a\u062f jane@corp.com",
+     ["\u0664\u0661", "jane"]),
+    ("j\u0430ne@c\u043erp.com and \uff4a\uff41ne\uff20corp.com", ["\u0430ne@", "\uff41ne"]),
+    ("ja\u200bne@co\u00adrp.com, Jose\u0301 jose\u0301@corp.com", ["ne@co", "@corp"]),
+    ("GRIDTIE_SECRET_aaaaaaaaaaaaaaaa, bob@example.com, +999 12 345678 and jane.doe@corp.com", ["jane"]),
+    ('{"to":"jane.doe@corp.com\\"","n":4111111111111111}', ["jane", "4111"]),
+    ("jane.doe@corp.com\n" + "\t".join(["203.0.113.77"] * 9), ["jane", "113.77"]),
+]
+
+
+@pairs
+def test_what_is_hard_to_read_comes_back_too(three, client, upstream):
+    three.sim.always(echo=True, chunk_chars=1)
+    for text, hidden in TRICKY:
+        reply, a = ask(three.daemon, client, f"{upstream}/m", text, True)
+        assert reply.status == 200 and a.text == text
+        heard = json.dumps(json.loads(three.sim.last()["body"]), ensure_ascii=False)
+        assert not [h for h in hidden if h in heard], (text, heard)
+
+
+def random_text(rng):
+    words = [*UNITS, UNITS[0].upper(), UNITS[1].replace(" ", ""), UNITS[3].replace(" ", "-"), "a", "bob", "the", "\U0001f600",
+             "\u00e4", "\"", "\\", "{", "}", "7", "42", "example.com", "@", "+", ".", "-", "_", "'s"]
+    return "".join(rng.choice(words) + rng.choice(["", " ", " ", ", ", "\n"]) for _ in range(rng.randint(1, 60)))
+
+
+@pytest.mark.tsan
+def test_random_texts_come_back(three):
+    """The client's own text is what must be heard: no other judge is needed."""
+    rng = random.Random(11)
+    for trial in range(150):
+        text, client, upstream = random_text(rng), rng.choice(DIALECTS), rng.choice(DIALECTS)
+        three.sim.always(echo=True, chunk_chars=rng.randint(1, 30), split=rng.choice([0, 0, 1, 7]))
+        reply, a = ask(three.daemon, client, f"{upstream}/m", text, rng.random() < 0.7)
+        assert reply.status == 200 and a.text == text, (trial, client, upstream)
+
+
+@pytest.mark.parametrize("client", DIALECTS)
+@both
+def test_calls_of_a_model_without_tools_come_back(sims, gridtie, client, stream):
+    sim = sims()
+    model = {"name": "m", "tools": False, "vision": False}
+    daemon = gridtie({"endpoints": [sim.endpoint("plain", "llama-server", models=[model])]})
+    args = {"city": "jane.doe@corp.com", "note": "say \"hi\" \\ to 078-05-1120\nnow"}
+    call = json.dumps({"name": "weather", "arguments": args})
+    _, a = ask(daemon, client, "plain/m", order("Look.", text=call, chunk_chars=3), stream, tools=True)
+    assert a.tools == [("weather", args)] and a.text == ""
+    assert_nothing_private(sim)
+
+
 @both
 def test_structured_output_stays_json(three, stream):
     secret = 'pa\\"ss9word\\\\1'  # as it stands in JSON
@@ -229,6 +283,7 @@ def test_five_megabytes_of_digits(sims, gridtie):
         assert "jane" not in sim.last()["body"][:400]
 
 
+@pytest.mark.tsan
 def test_a_client_that_leaves_while_its_text_is_looked_at(sims, gridtie):
     sim = sims()
     daemon = gridtie({"endpoints": [sim.endpoint("o")]})

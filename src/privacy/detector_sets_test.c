@@ -64,6 +64,9 @@ static const struct set {
     {ENTITY_NL_BSN, sample_nl_bsn, NULL, "423", '.', "BSN"},
     {ENTITY_PL_PESEL, sample_pl_pesel, NULL, NULL, 0, "PESEL"},
     {ENTITY_PL_NIP, sample_pl_nip, NULL, "3322", '-', "NIP"},
+    {ENTITY_IT_VAT, sample_it_vat, NULL, NULL, 0, "partita IVA"},
+    {ENTITY_CARD, sample_card, NULL, "4444", ' ', "card"},
+    {ENTITY_IBAN, sample_iban, NULL, "444444", ' ', "account"},
 };
 
 TEST(detector_scores_on_generated_numbers) {
@@ -81,8 +84,9 @@ TEST(detector_scores_on_generated_numbers) {
                 set->make(plain);
             if (!valid && !set->make_broken)
                 sample_break(plain);
-            grouped(plain, i % 3 == 0 && set->groups ? set->groups : "99999", set->separator, value);
-            if (i % 3 || !set->groups)
+            if (i % 3 == 0 && set->groups)
+                grouped(plain, set->groups, set->separator, value);
+            else
                 memcpy(value, plain, sizeof plain);
             (void)snprintf(text, sizeof text, "%s%s%s%s%s", before[i % 4], set->called, between[i % 4], value,
                            after[i % 4]);

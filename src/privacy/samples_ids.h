@@ -191,6 +191,46 @@ static inline void sample_pl_nip(char *to) {
     sample_end(to + 9, check);
 }
 
+// The Luhn check digit behind n digits.
+static inline void sample_luhn(char *to, int n) {
+    int sum = 0;
+    for (int i = 0; i < n; i++) {
+        int d = to[n - 1 - i] - '0', twice = i % 2 == 0 ? 2 * d : d;
+        sum += twice > 9 ? twice - 9 : twice;
+    }
+    sample_end(to + n, (10 - sum % 10) % 10);
+}
+
+static inline void sample_card(char *to) {
+    sample_digits(to, 15);
+    to[0] = sample_below(2) ? '4' : '5';
+    to[1] = (char)('1' + sample_below(5));
+    sample_luhn(to, 15);
+}
+
+static inline void sample_it_vat(char *to) {
+    sample_digits(to, 7);
+    (void)snprintf(to + 7, 16, "%03u", 1 + sample_below(100));
+    sample_luhn(to, 10);
+}
+
+static inline void sample_iban(char *to) {
+    bool german = sample_below(2);
+    unsigned rest = 0;
+    (void)snprintf(to, 32, "%s", german ? "DE00" : "GB00WXYZ");
+    if (!german)
+        for (int i = 4; i < 8; i++)
+            to[i] = (char)('A' + sample_below(26));
+    sample_digits(to + strlen(to), german ? 18 : 14);
+    for (size_t i = 0, n = strlen(to); i < n; i++) {
+        char c = to[(i + 4) % n];
+        unsigned v = c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'A') + 10;
+        rest = (rest * (v > 9 ? 100 : 10) + v) % 97;
+    }
+    to[2] = (char)('0' + (98 - rest) / 10);
+    to[3] = (char)('0' + (98 - rest) % 10);
+}
+
 // One character, the last, is another of its kind.
 static inline void sample_break(char *s) {
     char *c = s + strlen(s) - 1, was = *c;

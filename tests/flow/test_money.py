@@ -564,6 +564,7 @@ def test_a_made_key_is_shown_once_kept_as_a_hash_and_can_be_revoked(sims, gridti
             assert not f.is_file() or where.encode() not in f.read_bytes(), f"the secret is in {f}"
     listed = json.loads(daemon.cli("key", "list", "--json").stdout)["keys"]
     assert [(k["name"], k["revoked"]) for k in listed] == [("ann", None)] and secret.startswith("gt-" + listed[0]["prefix"])
+    assert daemon.cli("why", "last").returncode == 0 and "mock/mock" in daemon.cli("log").stdout, "the owner needs none"
     assert daemon.cli("key", "revoke", "ann").returncode == 0
     assert ask(daemon, "openai", "mock/mock", headers=ann)[0].status == 401, "at once"
     daemon.kill()

@@ -163,7 +163,7 @@ int main(int argc, char **argv) {
     char dir[] = "/tmp/gridtie-bench-XXXXXX";
     long n = argc > 1 ? strtol(argv[1], NULL, 10) : 200000;
     struct buf problem = BUF_INIT(4096);
-    struct bench b = {.price = {2500000, 10000000, -1, -1}};
+    struct bench b = {.price = {.input = 2500000, .output = 10000000, .cache_read = -1, .cache_write = -1}};
     if (n < 1 || !mkdtemp(dir))
         return 2;
     log_set_level(LOG_ERROR);

@@ -14,10 +14,11 @@
 
 #define NOW_S 1790000000
 #define WAIT_US 10000000
-#define TICK_TOKENS 4                                          // of one chunk
-#define STOP_US 60000                                          // until an upstream stops after it was told to
-#define DEFAULT_TOKENS 4096                                    // no client of the trace gives a bound
-static const struct price price = {2500000, 10000000, -1, -1}; // 2.50 and 10 USD a million
+#define TICK_TOKENS 4       // of one chunk
+#define STOP_US 60000       // until an upstream stops after it was told to
+#define DEFAULT_TOKENS 4096 // no client of the trace gives a bound
+static const struct price price = {
+    .input = 2500000, .output = 10000000, .cache_read = -1, .cache_write = -1}; // 2.50 and 10 USD a million
 
 enum rule { RULE_OURS, RULE_WORST, RULE_WORST_WAITS, RULE_COUNT };
 static const char *const rule_names[] = {"gridtie", "worst case", "worst case, waits"};
@@ -276,7 +277,7 @@ static void chunk(struct ask *a) {
 static void stopped(struct ask *a) {
     int64_t made = a->said + STOP_US / a->token_us + 1, bytes = bytes_of(a, a->said);
     int64_t said = habit_tokens(&s.habit, bytes), flight = habit_flight(&s.habit, &a->pace, bytes);
-    int64_t most = habit_need(&s.habit, said, a->bid.reserved);
+    int64_t most = habit_can_stop(&s.habit) ? habit_need(&s.habit, said, a->bid.reserved) : a->bid.reserved;
     finish(a, made < a->output ? made : a->output,
            cost_of(habit_input_seen(&s.habit, a->input_bound), flight < most - said ? said + flight : most));
 }

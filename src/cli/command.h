@@ -50,7 +50,6 @@ struct command {
     unsigned options;
     int most_args; // -1 any
     bool raw;      // reads its own options
-    bool owner;    // without a key it shows the owner's, if the daemon is on this machine
     const char *examples[2];
     int (*run)(const struct cli *c);
 };

@@ -85,7 +85,6 @@ const struct command command_key = {
         "every request needs one, also on loopback, unless the config says `loopback: owner`.\n",
     .options = OPT(BUDGET) | OPT(JSON) | OPTS_DAEMON,
     .most_args = 2,
-    .owner = true,
     .examples = {"gridtie key add ann --budget \"5 USD/day, 50 USD/month@Europe/Berlin\" >ann.key",
                  "gridtie key revoke ann"},
     .run = key_run,

@@ -113,7 +113,6 @@ const struct command command_spend = {
         "part of it whose outcome a kill left open, counted at what was held; OVERRUN the part above what was held.\n",
     .options = OPT(BY) | OPT(SINCE) | OPT(JSON) | OPTS_DAEMON,
     .most_args = 0,
-    .owner = true,
     .examples = {"gridtie spend --by model --since 7d", "gridtie spend --by day --json"},
     .run = spend_run,
 };

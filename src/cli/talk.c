@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One HTTP call at a time to the daemon, over net's client on a small loop of its own that turns only while a call runs.
 // The address: --url, $GRIDTIE_URL, the config's first listen address, else the usual port. The key comes from
-// $GRIDTIE_KEY or a file (for managing keys and money on this machine, the owner's of the state folder), never from argv, and goes only into the authorization header. Errors are said in words that name
-// the next step; the callers decide about exit statuses.
+// $GRIDTIE_KEY or a file (where none is given and the daemon is on this machine, the owner's in the state folder), never
+// from argv, and goes only into the authorization header. Errors are said in words that name the next step; the callers
+// decide about exit statuses.
 #include "cli/talk.h"
 #include <errno.h>
 #include <signal.h>
@@ -135,7 +136,7 @@ static bool key_find(struct talk *t, const struct cli *c, const char *config_pat
     }
     if (!path && env && !secret_set(&t->key, slice_str(env)))
         return false;
-    if (secret_is_empty(&t->key) && c->command->owner && t->permit.zone == ZONE_DEVICE)
+    if (secret_is_empty(&t->key) && t->permit.zone == ZONE_DEVICE)
         owner_key_find(t, config_path);
     return true;
 }

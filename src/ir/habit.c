@@ -206,9 +206,12 @@ int64_t habit_need(const struct habit *h, int64_t said, int64_t bound) {
     return least(bound, most(need, 16));
 }
 
+bool habit_can_stop(const struct habit *h) {
+    return flight_learned(h) < longest_cover(h);
+}
+
 bool habit_is_used_up(const struct habit *h, int64_t said, int64_t reserved) {
-    int64_t flight = flight_learned(h);
-    return said + (flight < longest_cover(h) ? flight : 0) > reserved;
+    return said + (habit_can_stop(h) ? flight_learned(h) : 0) > reserved;
 }
 
 int64_t habit_flight(const struct habit *h, const struct pace *p, int64_t bytes) {

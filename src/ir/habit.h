@@ -56,6 +56,8 @@ int64_t habit_tokens(const struct habit *h, int64_t bytes);
 // What should be held for an answer of which `said` tokens have come (0: not begun), so that an upstream which is told to
 // stop when this is used up has not made more. The bound itself where too little is known.
 int64_t habit_need(const struct habit *h, int64_t said, int64_t bound);
+// Is there time to stop an answer before it is longer than any that was seen? Else only a bound on the wire keeps it short.
+bool habit_can_stop(const struct habit *h);
 // Must an answer for which no more than `reserved` can be held be stopped now? Before it is used up if there is time to;
 // an upstream that gives its answers at once has made this one already, so there it may go on to the end of the hold.
 bool habit_is_used_up(const struct habit *h, int64_t said, int64_t reserved);

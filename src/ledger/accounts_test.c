@@ -447,9 +447,17 @@ static struct bid_terms terms_of(const struct habit *h, int64_t input, int64_t w
     return (struct bid_terms){&price_of_test, h, input, want, 1};
 }
 
+static void teach_at(struct habit *h, int64_t tokens, int n, int64_t every_us) {
+    for (int i = 0; i < n; i++) {
+        struct pace p = {0};
+        for (int64_t k = 0; k < tokens; k++)
+            pace_note(&p, 1000000 + k * every_us, 4);
+        habit_note_output(h, tokens, tokens * 4, &p);
+    }
+}
+
 static void teach(struct habit *h, int64_t tokens, int n) {
-    for (int i = 0; i < n; i++)
-        habit_note_output(h, tokens, tokens * 4, NULL);
+    teach_at(h, tokens, n, 20000);
 }
 
 TEST(bid_holds_the_worst_case_while_it_fits) {
@@ -478,7 +486,7 @@ TEST(bid_of_what_may_be_above_a_tier_pays_the_tiers_price) {
     CHECK_EQ(bid_output_cost(&t, 7), 7 * 3 * p.output);
     struct bid b;
     teach(&h, 40, 100);
-    CHECK(bid_cut(&t, USD, &b));
+    CHECK(bid_cut(&t, USD, 0, &b));
     CHECK(b.bound < (USD - 101 * 2 * p.input) / p.output && b.picousd <= USD);
 }
 
@@ -486,23 +494,43 @@ TEST(bid_is_cut_to_what_is_left) {
     struct habit h = {0};
     struct bid_terms t = terms_of(&h, 100, 4096);
     struct bid b;
-    CHECK(bid_cut(&t, 2 * USD, &b)); // unknown: an eighth, all of it held
+    CHECK(bid_cut(&t, 2 * USD, 0, &b)); // unknown: an eighth, all of it held
     CHECK_EQ(b.bound, (2000 - 25) / 8);
     CHECK_EQ(b.reserved, b.bound);
     teach(&h, 40, 100);
-    CHECK(bid_cut(&t, 2 * USD, &b)); // known: all that is left over the wire, of it held what answers need
+    CHECK(bid_cut(&t, 2 * USD, 0, &b)); // known: all that is left over the wire, of it held what answers need
     CHECK_EQ(b.bound, 1975);
     CHECK_EQ(b.reserved, 60);
     CHECK(b.picousd <= 2 * USD);
-    CHECK(bid_cut(&t, 45 * (USD / 1000), &b));
+    CHECK(bid_cut(&t, 45 * (USD / 1000), 0, &b));
     CHECK_EQ(b.bound, 20);
     CHECK_EQ(b.reserved, 20);
-    CHECK(!bid_cut(&t, 40 * (USD / 1000), &b)); // fifteen tokens are no answer
+    CHECK(!bid_cut(&t, 40 * (USD / 1000), 0, &b)); // fifteen tokens are no answer
     CHECK_EQ(b.picousd, 41 * (USD / 1000));
     t.want = 5; // but one who wants no more gets it
-    CHECK(bid_cut(&t, 40 * (USD / 1000), &b));
+    CHECK(bid_cut(&t, 40 * (USD / 1000), 0, &b));
     CHECK_EQ(b.bound, 5);
-    CHECK(!bid_cut(&t, 0, &b));
+    CHECK(!bid_cut(&t, 0, 0, &b));
+}
+
+// Nobody ends in time what comes all at once: only what is held may go over the wire.
+TEST(bid_for_answers_at_once_is_held_whole) {
+    struct habit h = {0};
+    struct bid_terms t = terms_of(&h, 0, 4096);
+    struct bid b;
+    teach_at(&h, 40, 100, 0);
+    CHECK(!habit_can_stop(&h));
+    CHECK(bid_cut(&t, 2 * USD, 2 * USD, &b)); // a quarter of what is free
+    CHECK(b.bound == 500 && b.reserved == 500);
+    CHECK(bid_cut(&t, 2 * USD, USD / 100, &b)); // but no less than the longest that were seen
+    CHECK(b.bound == 60 && b.reserved == 60);
+    CHECK(bid_cut(&t, 50 * (USD / 1000), 0, &b)); // nor more than is left
+    CHECK(b.bound == 50 && b.reserved == 50);
+    CHECK(!bid_cut(&t, 15 * (USD / 1000), 0, &b));
+    t.choices = 3;
+    CHECK(bid_cut(&t, 2 * USD, 2 * USD, &b));
+    CHECK(b.bound == 498 && b.reserved == 498);
+    CHECK(b.picousd == 498 * (USD / 1000));
 }
 
 TEST(bid_counts_every_choice) {
@@ -510,10 +538,10 @@ TEST(bid_counts_every_choice) {
     struct bid_terms t = terms_of(&h, 0, 300);
     struct bid b;
     t.choices = 3;
-    teach(&h, 10, 100);
-    CHECK(bid_cut(&t, 100 * (USD / 1000), &b));
+    teach(&h, 40, 100);
+    CHECK(bid_cut(&t, 100 * (USD / 1000), 0, &b));
     CHECK_EQ(b.bound, 99);
-    CHECK(!bid_cut(&t, 47 * (USD / 1000), &b));
+    CHECK(!bid_cut(&t, 47 * (USD / 1000), 0, &b));
 }
 
 TEST(bid_of_a_free_target_needs_nothing) {
@@ -523,7 +551,7 @@ TEST(bid_of_a_free_target_needs_nothing) {
     struct bid b;
     t.price = &none;
     CHECK_EQ(bid_whole(&t).picousd, 0);
-    CHECK(bid_cut(&t, 0, &b) || h.answers == 0);
+    CHECK(bid_cut(&t, 0, 0, &b) || h.answers == 0);
 }
 
 TEST(bid_is_raised_step_by_step_and_refused_at_the_end) {

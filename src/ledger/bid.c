@@ -4,16 +4,22 @@
 // fit, the output's bound is cut to what could be paid if nobody else were there, and only what the model's answers
 // usually need is held of it (ir/habit.h), so that many can run at once; such an answer is streamed, followed and topped
 // up, and ended when there is no more. Of a model of which nothing is known that would be a guess: there the bound
-// itself is cut to an eighth of what is left, and all of it is held. Pure but for the accounts.
+// itself is cut to an eighth of what is left, and all of it is held. So it is where answers come all at once and can't be
+// ended in time: to a quarter of what is free, but not below the longest that were seen. Pure but for the accounts.
 #include "ledger/bid.h"
 
-#define BLIND_SHARE 8   // so many requests to an unknown model may run side by side
+#define BLIND_SHARE 8 // so many requests to an unknown model may run side by side
+#define BURST_SHARE 4
 #define BLIND_TOKENS 64 // but not below an answer's useful length
 #define RAISE_SHARE 4   // a top-up is a quarter of the usual length, so that few are needed
 #define RAISE_TOKENS 32
 
 static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b) {
+    return a > b ? a : b;
 }
 
 static int64_t times(int64_t tokens, int64_t price) {
@@ -60,27 +66,36 @@ static int64_t whole_choices(const struct bid_terms *t, int64_t tokens) {
     return tokens / t->choices * t->choices;
 }
 
-bool bid_cut(const struct bid_terms *t, int64_t left, struct bid *ret) {
+static int64_t affords(const struct bid_terms *t, int64_t input, int64_t money) {
+    int64_t output = price_of(t).output;
+    return money < input ? 0 : output ? (money - input) / output : t->want;
+}
+
+// Of what is left, so much may go over the wire.
+static int64_t wire_share(const struct bid_terms *t, int64_t tokens) {
+    if (habit_is_known(t->habit))
+        return tokens;
+    return tokens / BLIND_SHARE >= BLIND_TOKENS ? tokens / BLIND_SHARE : least(tokens, BLIND_TOKENS);
+}
+
+bool bid_cut(const struct bid_terms *t, int64_t left, int64_t free, struct bid *ret) {
     struct bid b = {.input = habit_input(t->habit, t->input_bound)};
-    int64_t input = input_cost(t, b.input), output = price_of(t).output,
-            useful = least(t->want, LIMIT_LEAST_TOKENS * t->choices);
-    int64_t affords = left < input ? 0 : output ? (left - input) / output : t->want;
-    bool known = habit_is_known(t->habit);
-    if (!known && affords / BLIND_SHARE >= BLIND_TOKENS)
-        affords /= BLIND_SHARE;
-    else if (!known)
-        affords = least(affords, BLIND_TOKENS);
-    b.bound = whole_choices(t, least(t->want, affords));
-    b.reserved = known ? habit_need(t->habit, 0, b.bound) : b.bound;
-    if (b.bound < useful) {
+    int64_t input = input_cost(t, b.input), useful = least(t->want, LIMIT_LEAST_TOKENS * t->choices);
+    b.bound = whole_choices(t, least(t->want, wire_share(t, affords(t, input, left))));
+    bool enough = b.bound >= useful;
+    if (!enough)
         b.bound = b.reserved = useful; // what would have been needed, for the message
-        b.picousd = cost_of(t, &b);
-        *ret = b;
-        return false;
+    else if (!habit_is_known(t->habit))
+        b.reserved = b.bound;
+    else
+        b.reserved = habit_need(t->habit, 0, b.bound);
+    if (enough && habit_is_known(t->habit) && !habit_can_stop(t->habit)) {
+        int64_t share = affords(t, input, free) / BURST_SHARE;
+        b.bound = b.reserved = whole_choices(t, least(b.bound, most(useful, most(share, b.reserved))));
     }
     b.picousd = cost_of(t, &b);
     *ret = b;
-    return true;
+    return enough;
 }
 
 int64_t bid_next(const struct bid_terms *t, const struct bid *b, int64_t said) {
@@ -98,7 +113,7 @@ enum held bid_place(const struct bid_terms *t, const struct purse *p, int64_t no
         return HELD;
     for (int i = 0; i < 4; i++) { // what is left may shrink between looking and taking
         *ret_room = purse_room(p, now_s);
-        if (!bid_cut(t, ret_room->left, ret))
+        if (!bid_cut(t, ret_room->left, ret_room->free, ret))
             return HELD_NOT;
         enum held r = hold_take(hold, p, now_s, ret->picousd, w, queue);
         if (r != HELD_NOT)

@@ -23,9 +23,10 @@ struct bid {
 
 // What a request needs in the worst case. Saturates at MONEY_MOST.
 struct bid bid_whole(const struct bid_terms *t);
-// What it can do with when no more than `left` is there: its output cut to that, its input at what such requests were
-// counted at before, and of the output only what answers usually need. False: `left` does not pay for a useful answer.
-bool bid_cut(const struct bid_terms *t, int64_t left, struct bid *ret);
+// What it can do with when no more than `left` is there, `free` of it unheld: its output cut to that, its input at what such
+// requests were counted at before, and of the output only what answers usually need. False: `left` does not pay for a
+// useful answer.
+bool bid_cut(const struct bid_terms *t, int64_t left, int64_t free, struct bid *ret);
 // Tokens that should be held now that `said` have come, or `reserved` if that still is enough.
 int64_t bid_next(const struct bid_terms *t, const struct bid *b, int64_t said);
 // Cost of so many output tokens.

@@ -364,7 +364,9 @@ static int64_t output_unseen(const struct attempt *at) {
     if (!at->stream) // a whole answer may be made already
         return habit_need(h, 0, at->bid.reserved);
     // Never more than the hold: the wire's bound, or our own stop, is within it, and bytes are counted too high.
-    int64_t flight = habit_flight(h, &at->pace, at->output_bytes), most = habit_need(h, said, at->bid.reserved);
+    int64_t flight = habit_flight(h, &at->pace, at->output_bytes), most = at->bid.reserved;
+    if (habit_can_stop(h))
+        most = habit_need(h, said, most);
     return flight < most - said ? said + flight : most;
 }
 

@@ -2,6 +2,7 @@
 """Budgets, keys and runs: what a client may spend, what goes over the wire for it, who waits, who is refused, and what
 stands in the ledger after kills, full disks and clocks that go back. The providers' own bills are the measure."""
 import json
+import random
 import signal
 import threading
 import time
@@ -53,20 +54,14 @@ keys: [{name: bar, secret_file: ./bar.key, budgets: [{amount: 2 USD, window: tot
 """
 
 
-@pytest.mark.parametrize("what", [{}, {"words": 400}, {"chunk_ms": 10, "words": 30}, {"first_ms": 150}],
-                         ids=["default", "long-at-once", "slow", "late"])
-def test_sixty_four_clients_at_once_spend_what_there_is_and_no_more(sims, gridtie, tmp_path, loops, what):
-    sim, folder = priced(sims), tmp_path / "gridtie0"
-    folder.mkdir()
-    (folder / "bar.key").write_text("secret-of-bar\n")
-    (folder / "bar.key").chmod(0o600)
-    daemon = gridtie(complete_config({"endpoints": [sim.endpoint("mock", "openai", ["mock"])]}, loops) + AS_WRITTEN)
+def sixty_four(sim, daemon, what):
+    """As many clients, half of them streaming, ask until they are refused: the refusals, and the bill as it grew."""
     refused, bills, done = [], [], threading.Event()
 
     def client(i):
-        stream = i % 2 == 0
+        rng = random.Random(i)
         while True:
-            reply, _ = ask(daemon, "openai", "mock/mock", order(**what), stream, headers=BAR, timeout=60)
+            reply, _ = ask(daemon, "openai", "mock/mock", order(**what(rng)), i % 2 == 0, headers=BAR, timeout=60)
             if reply.status != 200:
                 refused.append(reply)
                 return
@@ -84,13 +79,34 @@ def test_sixty_four_clients_at_once_spend_what_there_is_and_no_more(sims, gridti
         t.join()
     done.set()
     watcher.join()
-    assert max(bills) <= 2 and 1.80 <= bill_usd(sim) <= 2
+    return refused, [*bills, bill_usd(sim)]
+
+
+@pytest.mark.parametrize("what", [{}, {"words": 400}, {"chunk_ms": 10, "words": 30}, {"first_ms": 150}],
+                         ids=["default", "long-at-once", "slow", "late"])
+def test_sixty_four_clients_at_once_spend_what_there_is_and_no_more(sims, gridtie, tmp_path, loops, what):
+    sim, folder = priced(sims), tmp_path / "gridtie0"
+    folder.mkdir()
+    (folder / "bar.key").write_text("secret-of-bar\n")
+    (folder / "bar.key").chmod(0o600)
+    daemon = gridtie(complete_config({"endpoints": [sim.endpoint("mock", "openai", ["mock"])]}, loops) + AS_WRITTEN)
+    refused, bills = sixty_four(sim, daemon, lambda rng: what)
+    assert max(bills) <= 2 and bills[-1] >= 1.80
     assert len(refused) == 64
     for reply in refused:
         message = assert_error_shape("openai", reply)
         assert reply.status in (402, 429) and "is left of 2 USD" in message and "it does not renew" in message
     budget = budget_of(daemon)
     assert budget["open_picousd"] == 0 and budget["settled_picousd"] >= bill_usd(sim) * USD
+
+
+def test_answers_of_any_length_that_come_at_once_cost_no_more_than_there_is(sims, gridtie):
+    """Longer ones than any before come as long as it goes on, and nobody can end them in time."""
+    sim = priced(sims)
+    daemon = gridtie(config(sim, {"amount": "20 USD"}))
+    _, bills = sixty_four(sim, daemon, lambda rng: {"words": int(rng.lognormvariate(3, 1)) + 1})
+    assert max(bills) <= 20 and bills[-1] >= 19
+    assert budget_of(daemon)["settled_picousd"] == round(bills[-1] * USD)
 
 
 @each
@@ -156,9 +172,9 @@ def test_a_bound_that_can_be_paid_leaves_the_bytes_as_they_are(sims, gridtie):
 def test_the_bound_is_cut_to_what_is_left(sims, gridtie):
     sim = priced(sims)
     daemon = gridtie(config(sim, {"amount": "0.5 USD"}))
-    teach(daemon, 6, words=2)
+    teach(daemon, 4, words=20, chunk_ms=15)
     left = budget_of(daemon)["left_picousd"]
-    reply, a = ask(daemon, "openai", "mock/mock", order(words=2000), headers=BAR)
+    reply, a = ask(daemon, "openai", "mock/mock", order(words=2000, chunk_ms=5), headers=BAR)
     assert 100 < wire_bound(sim) <= left // 10**9 and a.finish == "length" and reply.status == 200
     assert 0.40 <= bill_usd(sim) <= 0.5
 
@@ -548,6 +564,7 @@ def test_a_made_key_is_shown_once_kept_as_a_hash_and_can_be_revoked(sims, gridti
             assert not f.is_file() or where.encode() not in f.read_bytes(), f"the secret is in {f}"
     listed = json.loads(daemon.cli("key", "list", "--json").stdout)["keys"]
     assert [(k["name"], k["revoked"]) for k in listed] == [("ann", None)] and secret.startswith("gt-" + listed[0]["prefix"])
+    assert daemon.cli("why", "last").returncode == 0 and "mock/mock" in daemon.cli("log").stdout, "the owner needs none"
     assert daemon.cli("key", "revoke", "ann").returncode == 0
     assert ask(daemon, "openai", "mock/mock", headers=ann)[0].status == 401, "at once"
     daemon.kill()

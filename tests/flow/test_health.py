@@ -2,6 +2,8 @@
 """How endpoints are: from traffic, by asking the sick, by models that come and go."""
 import json
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from harness import BIN, Sim, ask, eventually, free_port
 
@@ -139,3 +141,39 @@ def test_watch_shows_again_and_again(sim, gridtie):
     finally:
         watch.kill()
         watch.wait()
+
+
+class Nim(BaseHTTPRequestHandler):
+    """A container of one's own that comes up: it answers, but is not ready yet."""
+    ready, asked = False, []
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        Nim.asked.append((self.path, self.headers.get("authorization")))
+        self.send_response(200 if Nim.ready else 503)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+
+def test_ones_own_nim_is_asked_by_the_address_that_it_has_for_that(sims, gridtie):
+    good, port = sims(), free_port()
+    Nim.ready, Nim.asked = False, []
+    daemon = gridtie({"endpoints": [{"name": "nim", "provider": "nvidia", "url": f"http://127.0.0.1:{port}/v1", "key": "k",
+                                     "zone": "edge", "models": ["m"]}, good.endpoint("good")],
+                      "routes": {"r": ["nim/m", "good/m"]}})
+    for _ in range(3):
+        assert ask(daemon, "openai", "r")[0].headers["x-gridtie-target"] == "good/m"
+    assert endpoint(daemon, "nim")["health"] == "failing"
+    server = ThreadingHTTPServer(("127.0.0.1", port), Nim)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        eventually(lambda: Nim.asked, 20, "the first question")
+        assert endpoint(daemon, "nim")["health"] == "failing", "503 is not ready"
+        Nim.ready = True
+        eventually(lambda: endpoint(daemon, "nim")["health"] == "ok", 30, "nim to be well")
+        assert set(Nim.asked) == {("/v1/health/ready", "Bearer k")}
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -128,6 +128,11 @@ struct dialect {
 };
 
 extern const struct dialect *const dialects[DIALECT_COUNT];
+
+// False: it is an upstream's only, and its client's side is another's.
+static inline bool dialect_has_clients(const struct dialect *d) {
+    return d->addresses->method != NULL;
+}
 static inline const struct dialect *dialect_get(enum dialect_id id) {
     return dialects[id];
 }

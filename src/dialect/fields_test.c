@@ -46,6 +46,7 @@ static const struct column columns[] = {
     {"anthropic", DIALECT_ANTHROPIC, 0},
     {"gemini", DIALECT_GEMINI, 0},
     {"ollama", DIALECT_OLLAMA, 0},
+    {"replicate", DIALECT_REPLICATE, 0},
 };
 #define N_COLUMNS (sizeof columns / sizeof columns[0])
 
@@ -215,7 +216,7 @@ static void put_requests(struct buf *out, enum dialect_id client) {
 static void put_answers(struct buf *out, enum dialect_id upstream) {
     buf_printf(out, "\n## Answers of %s upstreams\n| in the answer |", dialect_get(upstream)->name);
     for (int c = 0; c < DIALECT_COUNT; c++)
-        if (c != (int)upstream)
+        if (c != (int)upstream && dialect_has_clients(dialects[c]))
             buf_printf(out, " → %s |", dialects[c]->name);
     buf_append_str(out, "\n|---|---|---|---|---|\n");
     for (const struct answer_probe *p = answer_probes; p->field; p++) {
@@ -223,7 +224,7 @@ static void put_answers(struct buf *out, enum dialect_id upstream) {
             continue;
         row_begin(out, p->field);
         for (int c = 0; c < DIALECT_COUNT; c++)
-            if (c != (int)upstream)
+            if (c != (int)upstream && dialect_has_clients(dialects[c]))
                 buf_printf(out, " %s |", answer_cell(p, dialects[c]));
         buf_append_char(out, '\n');
     }
@@ -233,9 +234,11 @@ static void put_page(struct buf *out) {
     reasons.n = 0;
     buf_append_str(out, page_head);
     for (int d = 0; d < DIALECT_COUNT; d++)
-        put_requests(out, (enum dialect_id)d);
+        if (dialect_has_clients(dialects[d]))
+            put_requests(out, (enum dialect_id)d);
     for (int d = 0; d < DIALECT_COUNT; d++)
-        put_answers(out, (enum dialect_id)d);
+        if (dialect_has_clients(dialects[d]))
+            put_answers(out, (enum dialect_id)d);
     buf_append_str(out, "\n## Reasons\n");
     for (size_t i = 0; i < reasons.n; i++)
         buf_printf(out, "%zu. %s\n", i + 1, reasons.texts[i]);

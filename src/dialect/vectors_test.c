@@ -118,6 +118,8 @@ static enum err listen(void *ctx, const struct event *ev) {
 
 static const char *retell(const struct answer *a, const struct dialect *own) {
     for (int i = 0; i < DIALECT_COUNT; i++) {
+        if (!dialect_has_clients(dialects[i]))
+            continue;
         struct request *r = ARENA_NEW(&arena, struct request);
         request_init(r);
         r->dialect = i;

@@ -520,8 +520,10 @@ TEST(bid_for_answers_at_once_is_held_whole) {
     struct bid b;
     teach_at(&h, 40, 100, 0);
     CHECK(!habit_can_stop(&h));
-    CHECK(bid_cut(&t, 2 * USD, 2 * USD, &b)); // a quarter of what is free
-    CHECK(b.bound == 500 && b.reserved == 500);
+    CHECK(bid_cut(&t, 2 * USD, 2 * USD, &b)); // some times the longest that were seen
+    CHECK(b.bound == 240 && b.reserved == 240);
+    CHECK(bid_cut(&t, 2 * USD, USD / 2, &b)); // a quarter of what is free
+    CHECK(b.bound == 125 && b.reserved == 125);
     CHECK(bid_cut(&t, 2 * USD, USD / 100, &b)); // but no less than the longest that were seen
     CHECK(b.bound == 60 && b.reserved == 60);
     CHECK(bid_cut(&t, 50 * (USD / 1000), 0, &b)); // nor more than is left
@@ -529,8 +531,9 @@ TEST(bid_for_answers_at_once_is_held_whole) {
     CHECK(!bid_cut(&t, 15 * (USD / 1000), 0, &b));
     t.choices = 3;
     CHECK(bid_cut(&t, 2 * USD, 2 * USD, &b));
-    CHECK(b.bound == 498 && b.reserved == 498);
-    CHECK(b.picousd == 498 * (USD / 1000));
+    CHECK(b.bound == 240 && b.reserved == 240);
+    CHECK(bid_cut(&t, 2 * USD, USD / 2, &b));
+    CHECK(b.bound == 123 && b.picousd == 123 * (USD / 1000));
 }
 
 TEST(bid_counts_every_choice) {

@@ -90,7 +90,8 @@ def test_key_is_shown(configured):
     configured.config.write_text(configured.config.read_text() +
                                  f"keys: [{{name: me, secret_file: {configured.folder}/key}}]\n")
     assert configured("serve", "--daemon").returncode == 0
-    done = configured("list")
+    assert configured("list").returncode == 0, "the daemon's own user has a key"
+    done = configured("list", XDG_DATA_HOME=configured.folder / "elsewhere")
     assert done.returncode == 1 and "GRIDTIE_KEY" in done.stderr
     assert configured("list", GRIDTIE_KEY="wrong").returncode == 1
     assert configured("list", GRIDTIE_KEY="a-key-that-is-long-enough").returncode == 0

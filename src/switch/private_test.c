@@ -262,7 +262,8 @@ TEST(private_streams_in_every_pair_and_piece) {
             struct slice wire = wire_make(d, a, step % 2 ? step / 2 + 1 : 0);
             CHECK(wire.n > 0);
             for (int i = 0; i < DIALECT_COUNT; i++)
-                check_way(d, dialects[i], wire, dice((uint32_t)wire.n), &want);
+                if (samples[i].streams) // else no client speaks it
+                    check_way(d, dialects[i], wire, dice((uint32_t)wire.n), &want);
         }
     }
     arena_done(&arena);

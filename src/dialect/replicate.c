@@ -11,6 +11,8 @@ static const char *const carried_headers[] = {NULL};
 
 // ---- a request
 
+#define NO_PLACE "a prediction has no place for it"
+
 struct out {
     struct arena *a;
     const struct request *r;
@@ -23,16 +25,55 @@ static void drop(struct out *out, bool is_set, const char *path, const char *rea
         notes_add(out->a, &out->wire->notes, "dropped", slice_str(path), reason);
 }
 
+// What is in the parts of a message and has no place in a prompt, each kind once.
+struct losses {
+    bool media, name, thinking, opaque, cache, error;
+};
+
+static void losses_of(const struct part *p, struct losses *l) {
+    for (; p; p = p->next) {
+        l->media |= p->kind == PART_IMAGE || p->kind == PART_AUDIO || p->kind == PART_DOCUMENT;
+        l->thinking |= p->kind == PART_THINK || p->signature.n;
+        l->opaque |= p->kind == PART_OPAQUE;
+        l->cache |= p->cache_control.p != NULL;
+        l->error |= p->is_error;
+        losses_of(p->content, l);
+    }
+}
+
+static void losses_note(struct out *out) {
+    struct losses l = {0};
+    for (const struct message *m = out->r->messages; m; m = m->next) {
+        l.name |= m->name.n > 0;
+        losses_of(m->parts, &l);
+    }
+    for (const struct tool *t = out->r->tools; t; t = t->next)
+        l.cache |= t->cache_control.p != NULL;
+    drop(out, l.media, "messages", "media: models name their inputs as they like");
+    drop(out, l.name, "name", NO_PLACE);
+    drop(out, l.thinking, "thinking", "a prompt has no place for past thoughts and signatures");
+    drop(out, l.opaque, "messages[].content", "a part that only the client's dialect has");
+    drop(out, l.cache, "cache_control", NO_PLACE);
+    drop(out, l.error, "is_error", NO_PLACE);
+}
+
 static void drops_note(struct out *out) {
-    static const char none[] = "a prediction has no place for it";
     const struct request *r = out->r;
-    drop(out, r->tools != NULL, "tools", none);
-    drop(out, r->has_images || r->has_audio || r->has_documents, "messages",
-         "media: models name their inputs as they like");
-    drop(out, r->format > FORMAT_TEXT, "response_format", none);
-    drop(out, r->logprobs > 0, "logprobs", none);
-    drop(out, r->n > 1, "n", none);
-    drop(out, r->think > THINK_OFF, "reasoning_effort", none);
+    losses_note(out);
+    drop(out, r->tools != NULL, "tools", NO_PLACE);
+    drop(out, r->tool_choice > TOOL_CHOICE_AUTO, "tool_choice", NO_PLACE);
+    drop(out, r->parallel_tools >= 0, "parallel_tool_calls", NO_PLACE);
+    drop(out, r->format > FORMAT_TEXT, "response_format", NO_PLACE);
+    drop(out, r->logprobs > 0, "logprobs", NO_PLACE);
+    drop(out, r->n > 1, "n", NO_PLACE);
+    drop(out, r->think > THINK_OFF || r->think_budget >= 0, "reasoning_effort", NO_PLACE);
+    drop(out, num_set(r->min_p), "min_p", NO_PLACE);
+    drop(out, num_set(r->repeat_penalty), "repeat_penalty", NO_PLACE);
+    drop(out, r->user.n > 0, "user", NO_PLACE);
+    drop(out, r->context >= 0, "num_ctx", NO_PLACE);
+    drop(out, r->keep_alive.n > 0, "keep_alive", NO_PLACE);
+    drop(out, r->suffix.n > 0, "suffix", NO_PLACE);
+    drop(out, r->raw, "raw", "the model's own template is applied");
     notes_unmodelled(out->a, &out->wire->notes, r);
 }
 

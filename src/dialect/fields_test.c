@@ -104,6 +104,15 @@ static const char *notes_of(const struct wire_request *with, const struct wire_r
     return text;
 }
 
+// A part of a whole that is dropped with a note goes with it: no tools, no `strict` of one.
+static const char *dropped_whole(const struct wire_request *without) {
+    const char *text = "";
+    for (const struct note *n = without->notes.first; n; n = n->next)
+        if (strcmp(n->action, "dropped") == 0)
+            text = arena_printf(&arena, "%s%s%zu", text, *text ? ", " : " ", reason_number(n->reason));
+    return text;
+}
+
 static const char *request_cell(const struct request_probe *p, const struct column *c) {
     struct wire_request with, without;
     if (c->dialect == p->client)
@@ -118,6 +127,9 @@ static const char *request_cell(const struct request_probe *p, const struct colu
         return arena_printf(&arena, "%s%s", differ ? "◐" : "○", noted);
     if (differ)
         return "●";
+    const char *whole = dropped_whole(&without);
+    if (!p->same && *whole)
+        return arena_printf(&arena, "○%s", whole);
     if (!p->same)
         unit_fail(__FILE__, __LINE__, "%s: %s is lost on the way to %s without a note", dialect_get(p->client)->name,
                   p->field, c->name);

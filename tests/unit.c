@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -128,9 +129,9 @@ static enum outcome test_run_here(const struct unit_test *t) {
 
 /* One place for a running child. */
 struct job {
-    const struct unit_test *test;
-    pid_t pid;    /* 0: free */
-    FILE *output; /* an unlinked file that the child writes to; NULL: it writes to our own stderr */
+    const struct unit_test *test; /* NULL: free */
+    pid_t pid;
+    int output; /* a file in memory that the child writes to; -1: it writes to our own stderr */
 };
 
 static struct job jobs[JOBS_MAX];
@@ -146,14 +147,14 @@ static void count_outcome(const struct unit_test *t, enum outcome got) {
 
 static void job_start(struct job *j, const struct unit_test *t, bool keep_output) {
     j->test = t;
-    j->output = keep_output ? tmpfile() : NULL;
+    j->output = keep_output ? memfd_create("output", 0) : -1;
     fflush(NULL);
     j->pid = fork();
     if (j->pid != 0)
         return;
-    if (j->output != NULL) {
-        dup2(fileno(j->output), STDERR_FILENO);
-        dup2(fileno(j->output), STDOUT_FILENO);
+    if (j->output >= 0) {
+        dup2(j->output, STDERR_FILENO);
+        dup2(j->output, STDOUT_FILENO);
     }
     alarm(TEST_LIMIT_S);
     enum outcome got = test_run_here(t);
@@ -173,14 +174,14 @@ static enum outcome outcome_of(const struct unit_test *t, int status) {
 
 static void job_end(struct job *j, int status) {
     char bytes[4096];
-    if (j->output != NULL) {
-        rewind(j->output);
-        for (size_t n; (n = fread(bytes, 1, sizeof bytes, j->output)) > 0;)
-            fwrite(bytes, 1, n, stderr);
-        fclose(j->output);
+    if (j->output >= 0) {
+        lseek(j->output, 0, SEEK_SET);
+        for (ssize_t n; (n = read(j->output, bytes, sizeof bytes)) > 0;)
+            fwrite(bytes, 1, (size_t)n, stderr);
+        close(j->output);
     }
     count_outcome(j->test, outcome_of(j->test, status));
-    j->pid = 0;
+    j->test = NULL;
 }
 
 /* Waits for the next of the n places' children to end; false when none runs. */
@@ -188,7 +189,7 @@ static bool jobs_wait(int n) {
     int status = 0;
     pid_t pid = wait(&status);
     for (int i = 0; pid > 0 && i < n; i++)
-        if (jobs[i].pid == pid)
+        if (jobs[i].test != NULL && jobs[i].pid == pid)
             job_end(&jobs[i], status);
     return pid > 0;
 }
@@ -196,12 +197,12 @@ static bool jobs_wait(int n) {
 static void test_run_forked(const struct unit_test *t, int n) {
     for (;;) {
         for (int i = 0; i < n; i++) {
-            if (jobs[i].pid != 0)
+            if (jobs[i].test != NULL)
                 continue;
             job_start(&jobs[i], t, n > 1);
             if (jobs[i].pid < 0) {
                 perror("fork");
-                jobs[i].pid = 0;
+                jobs[i].test = NULL;
                 count_outcome(t, OUTCOME_FAILED);
             }
             return;

@@ -36,12 +36,12 @@ static inline bool slice_is(struct slice a, const char *cstr) {
 
 static inline bool slice_starts(struct slice s, const char *prefix) {
     size_t n = strlen(prefix);
-    return s.n >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
+    return n == 0 || (s.p && s.n >= n && memcmp(s.p, prefix, n) == 0);
 }
 
 static inline bool slice_ends(struct slice s, const char *suffix) {
     size_t n = strlen(suffix);
-    return s.n >= n && (n == 0 || memcmp(s.p + s.n - n, suffix, n) == 0);
+    return n == 0 || (s.p && s.n >= n && memcmp(s.p + s.n - n, suffix, n) == 0);
 }
 
 // The bytes from offset `from` on; empty when from is past the end.

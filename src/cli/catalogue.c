@@ -175,7 +175,6 @@ static bool script_find(char (*ret)[4096]) {
 
 // Its words go to our own standard error.
 static int script_run(char *script, char *folder) {
-    extern char **environ;
     char *argv[] = {script, folder, NULL};
     pid_t pid;
     int status = 0, e = posix_spawn(&pid, script, NULL, NULL, argv, environ);

@@ -294,6 +294,8 @@ TEST(fields_page_is_what_the_codecs_do) {
 
 static bool probed(enum dialect_id d, const char *name) {
     const char *quoted = arena_printf(&arena, "'%s'", name);
+    if (!quoted)
+        return false;
     if (strstr(request_bases[d].head, quoted) || strstr(request_bases[d].turns, quoted))
         return true;
     for (const struct request_probe *p = request_probes; p->field; p++)

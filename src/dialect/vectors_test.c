@@ -53,6 +53,8 @@ static struct answer *new_answer(void) {
 }
 
 static const char *implausible(const struct answer *a) {
+    if (!a)
+        return "no memory";
     if (!a->ended || !a->choices[0].finish)
         return "no end or no finish";
     for (const struct answer_block *b = a->first; b; b = b->next) {

@@ -75,7 +75,7 @@ TEST(body_prefix_stays_the_same_turn_to_turn) {
         size_t open = json.len;
         buf_append_str(&json, "]}");
         struct slice out = replace(&a, buf_slice(&json), &r);
-        CHECK(out.n > before.len && (before.len == 0 || memcmp(out.p, before.p, before.len) == 0));
+        CHECK(out.p && out.n > before.len && (!before.p || memcmp(out.p, before.p, before.len) == 0));
         buf_clear(&before);
         buf_append(&before, slice_first(out, out.n - 2));
         json.len = open;

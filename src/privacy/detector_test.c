@@ -180,8 +180,9 @@ TEST(detector_survives_each_failed_allocation) {
 
 static void file_write(const char *path, struct slice s) {
     FILE *f = fopen(path, "wb");
-    (void)!fwrite(s.p, 1, s.n, f);
-    (void)fclose(f);
+    CHECK(f != NULL);
+    CHECK_EQ(fwrite(s.p, 1, s.n, f), s.n);
+    CHECK_EQ(fclose(f), 0);
 }
 
 TEST(database_is_kept_and_a_broken_one_is_not_used) {

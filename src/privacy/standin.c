@@ -180,6 +180,8 @@ static bool check_of(enum entity e, struct slice s) {
 
 // Of the same kinds of characters, and nobody's: the check at its end does not hold.
 static void broken_number(struct stream *s, enum entity e, const char *from, size_t n, char *to) {
+    if (n == 0)
+        return;
     for (size_t i = 0; i < n; i++)
         to[i] = (char)(from[i] <= '9' ? '0' + take(s, 10) : 'A' + take(s, 26));
     if (to[0] == '0' && from[0] != '0')
@@ -224,7 +226,7 @@ static void number_write(struct stream *s, enum entity e, struct slice from, boo
         phone_digits(s, from.p, from.n, plus, to);
         return;
     case ENTITY_US_SSN:
-        take_digits(s, to, from.n);
+        take_digits(s, to, 9);
         to[0] = '9';
         if (to[3] >= '5') // a group of 50 and above would be an ITIN
             to[3] = (char)(to[3] - 5);

@@ -147,7 +147,7 @@ static void on_done(void *user, enum err e, const char *detail) {
 }
 
 static struct call answer_run(struct slice s, size_t first, size_t step) {
-    static const struct fetch_hooks hooks = {NULL, on_head, on_body, on_done};
+    static const struct fetch_hooks hooks = {.on_head = on_head, .on_body = on_body, .on_done = on_done};
     static const struct permit permit = {ZONE_DEVICE, 1u << ZONE_DEVICE, "fuzz"};
     struct call k = {.body = BUF_INIT(1 << 26)};
     struct fetch *f;

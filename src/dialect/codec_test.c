@@ -189,8 +189,9 @@ TEST(frame_json_takes_memory_for_large_frames_only) {
     CHECK_EQ(mem_count(), before);
     char large[3 * FRAME_ROOM_BYTES];
     memset(large, 'x', sizeof large);
-    memcpy(large, "{\"a\":\"", 6);
-    memcpy(large + sizeof large - 2, "\"}", 2);
+    const struct slice open = SLICE("{\"a\":\""), close = SLICE("\"}");
+    memcpy(large, open.p, open.n);
+    memcpy(large + sizeof large - close.n, close.p, close.n);
     CHECK_EQ(frame_try(slice_of(large, sizeof large)), ERR_OK);
     CHECK(mem_count() > before);
     mem_fail_at(1);

@@ -9,7 +9,7 @@
 #include "unit.h"
 
 static int listen_at(const struct sockaddr *a, socklen_t len, uint16_t *ret_port) {
-    struct sockaddr_storage got;
+    struct sockaddr_storage got = {0};
     socklen_t n = sizeof got;
     int fd = socket(a->sa_family, SOCK_STREAM, 0);
     if (fd < 0 || bind(fd, a, len) != 0 || listen(fd, 1) != 0 || getsockname(fd, (struct sockaddr *)&got, &n) != 0) {

@@ -90,7 +90,7 @@ size_t places_ports(const struct config *c, struct scan_port ret[LIMIT_SCAN_PORT
         return 0;
     for (size_t i = 0; !c->discovery_ports && i < n_providers; i++)
         port_add(c, &providers[i], providers[i].port, ret, &n);
-    for (size_t i = 0; i < c->n_discovery_ports; i++) {
+    for (size_t i = 0; c->discovery_ports && i < c->n_discovery_ports; i++) {
         struct slice rest = slice_str(c->discovery_ports[i]), name = slice_split(&rest, ':');
         uint64_t port;
         if (slice_u64(rest, &port))

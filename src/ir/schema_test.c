@@ -93,7 +93,7 @@ static const struct row rows[] = {
 };
 
 TEST(schema_table_holds) {
-    struct schema_fault f;
+    struct schema_fault f = {.text = ""};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         for (size_t k = 0; rows[i].fit[k]; k++)
             if (check(rows[i].schema, rows[i].fit[k], &f))

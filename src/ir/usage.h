@@ -43,6 +43,6 @@ static inline bool price_known(const struct price *p) {
 // What holds for a request of so many input tokens: the price itself, or its tier. Without a tier of its own then.
 struct price price_at(const struct price *p, int64_t input_tokens);
 // Cost in pico-USD; -1 when the price or the counts are unknown; saturates at INT64_MAX.
-int64_t usage_cost(const struct usage *u, const struct price *p);
+int64_t usage_cost(const struct usage *u, const struct price *base);
 
 #endif

@@ -100,12 +100,12 @@ int64_t run_cap_of(const struct payer *run); // -1 none
 // fn(ctx, payer) for each; its bucket's lock is held meanwhile.
 void payers_each(struct accounts *a, void (*fn)(void *ctx, struct payer *p), void *ctx);
 
-void account_set_limit(struct account *a, int64_t picousd);
-struct period *account_period(struct account *a, int64_t now_s); // NULL: no memory
+void account_set_limit(struct account *t, int64_t picousd);
+struct period *account_period(struct account *t, int64_t now_s); // NULL: no memory
 // Adds what was settled before in the period that holds now_s, and ends the seal.
-void account_begin(struct account *a, int64_t now_s, int64_t settled);
+void account_begin(struct account *t, int64_t now_s, int64_t settled);
 // No config asks for it any more; it stays for those who hold its money.
-void account_retire(struct payer *p, struct account *a);
+void account_retire(struct payer *p, struct account *t);
 
 // Is there an account that waits for account_begin?
 bool accounts_any_sealed(const struct accounts *a);

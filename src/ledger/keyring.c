@@ -136,7 +136,8 @@ static struct ring_key *key_new(const struct store_key *row) {
     if (!e) // a row that can't be read any more (a zone that is gone) must not become a key without limits
         e = budgets_parse(row->budgets, &k->key.budgets, &k->key.n_budgets, &ignored);
     buf_done(&ignored);
-    if (e || row->prefix.n != KEY_PREFIX_BYTES || row->hash.n != sizeof k->hash) {
+    bool whole = row->prefix.p && row->prefix.n == KEY_PREFIX_BYTES && row->hash.p && row->hash.n == sizeof k->hash;
+    if (e || !whole) {
         key_free(k);
         return NULL;
     }

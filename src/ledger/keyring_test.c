@@ -36,8 +36,11 @@ static int budgets_of(struct slice text, struct config_budget *ret_first) {
     return e ? -1 : (int)n;
 }
 
+#define SEVEN \
+    "1 USD,1 USD/day,1 USD/day@UTC,1 USD/month,1 USD/month@UTC,1 USD/day@Asia/Tokyo,1 USD/month@Asia/Tokyo" // one too many
+
 TEST(keyring_reads_budgets) {
-    struct config_budget b;
+    struct config_budget b = {0};
     CHECK_EQ(budgets_of(SLICE(""), &b), 0);
     CHECK_EQ(budgets_of(SLICE("2 USD"), &b), 1);
     CHECK(b.amount_picousd == 2000000000000 && b.window == WINDOW_TOTAL);
@@ -66,8 +69,7 @@ TEST(keyring_refuses_budgets_that_are_none) {
                                       "5 USD,,6 USD/day",
                                       "5 USD, 6 USD/total",
                                       "5 USD/day@UTC, 6 USD/day@UTC",
-                                      "1 USD,1 USD/day,1 USD/day@UTC,1 USD/month,1 USD/month@UTC,1 USD/day@Asia/Tokyo,"
-                                      "1 USD/month@Asia/Tokyo"};
+                                      SEVEN};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (budgets_of(slice_str(bad[i]), NULL) >= 0)
             unit_fail(__FILE__, __LINE__, "taken: '%s'", bad[i]);

@@ -378,6 +378,8 @@ static void usage_complete(struct attempt *at) {
     if (!was_reached(at) || (whole && u->input_tokens >= 0 && u->output_tokens >= 0))
         return;
     int64_t output = whole ? habit_tokens(h, at->output_bytes) : output_unseen(at);
+    if (at->limited && output > at->bid.bound)
+        output = at->bid.bound; // the wire's; bytes are counted too high
     u->estimated = true;
     if (u->input_tokens < 0)
         u->input_tokens = at->limited ? habit_input_seen(h, at->terms.input_bound) : at->x->estimated_tokens;

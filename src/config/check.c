@@ -318,8 +318,8 @@ static void words_check(struct parse *p, const yaml_node_t *root) {
     for (size_t i = 0; i < p->c->n_words; i++) {
         const yaml_node_t *item = node_item(p, list, i);
         if (strlen(p->c->words[i]) < WORD_LEAST_BYTES)
-            problem_at(p, item ? item : list, "words: found '%.64s'; a word needs at least %d characters", p->c->words[i],
-                       WORD_LEAST_BYTES);
+            problem_at(p, item ? item : list, "words: found '%.64s'; a word needs at least %d characters",
+                       p->c->words[i], WORD_LEAST_BYTES);
     }
 }
 

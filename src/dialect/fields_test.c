@@ -336,7 +336,7 @@ static void check_probed(enum dialect_id d, yyjson_val *v) {
             const char *name = yyjson_get_str(key);
             if (!probed(d, name))
                 unit_fail(__FILE__, __LINE__, "%s: no probe of fields_probes.h has '%s'", dialect_get(d)->name, name);
-            if (!is_free(name, item))
+            if (name && !is_free(name, item))
                 check_probed(d, item);
         }
     }

@@ -595,7 +595,7 @@ def test_a_revoked_key_ends_what_it_has_under_way_and_says_so(sims, gridtie, cli
         assert reply.status == 401 and "this key was revoked" in assert_error_shape(client, reply)
     other = clients[1].reply()
     assert other.status == 200 and read(client, other, stream).ended, "another key's goes on"
-    assert sorted(r["outcome"] for r in sim.requests()) == ["done", "gone"], "its upstream was stopped"
+    eventually(lambda: sorted(r["outcome"] for r in sim.requests()) == ["done", "gone"], 5, "its upstream was stopped")
     budget = next(b for b in daemon.get("/gridtie/v1/spend").json["budgets"] if "key" not in b)
     assert budget["open_picousd"] == 0 and budget["settled_picousd"] >= bill_usd(sim) * USD
 

@@ -327,7 +327,7 @@ class Payers:
 
 def kill_at_random(daemon, rng):
     """Under load, or amid the start itself while it still reads what the last kill left."""
-    time.sleep(rng.choice([rng.uniform(0.1, 0.6), rng.uniform(0, 0.05)]))
+    time.sleep(SLOW * rng.choice([rng.uniform(0.1, 0.6), rng.uniform(0, 0.05)]))
     daemon.kill()
     while rng.random() < 0.4:
         daemon.launch()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is found where, with its exact bounds, and what is left alone.
 #include "privacy/detector.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "privacy/database.h"
 #include "privacy/samples.h"
@@ -179,11 +180,7 @@ TEST(detector_survives_each_failed_allocation) {
 // ---- the compiled table on the disk
 
 static void file_write(const char *path, struct slice s) {
-    FILE *f = fopen(path, "wb");
-    CHECK(f != NULL);
-    bool whole = fwrite(s.p, 1, s.n, f) == s.n;
-    whole &= fclose(f) == 0;
-    CHECK(whole);
+    CHECK_EQ(fs_write_atomic(path, s, 0600), ERR_OK);
 }
 
 TEST(database_is_kept_and_a_broken_one_is_not_used) {

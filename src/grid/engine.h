@@ -2,7 +2,7 @@
 #ifndef GRID_ENGINE_H
 #define GRID_ENGINE_H
 // The supervised llama-servers: one per loaded model. Main thread, but for what want_deliver does.
-#include "grid/models.h"
+#include "store/models.h"
 #include "grid/snapshot.h"
 
 struct engine;

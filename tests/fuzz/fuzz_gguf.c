@@ -2,7 +2,7 @@
 // GGUF headers come with files from strangers: any bytes give a result or an error, never a crash, an endless loop or
 // memory by a number from the file. Texts that come out are printable and end.
 #include <stdlib.h>
-#include "grid/gguf.h"
+#include "store/gguf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

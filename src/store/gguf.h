@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef GRID_GGUF_H
-#define GRID_GGUF_H
+#ifndef STORE_GGUF_H
+#define STORE_GGUF_H
 // What the header of a GGUF file says about a model.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little endian).
 #include <stdint.h>

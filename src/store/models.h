@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef GRID_MODELS_H
-#define GRID_MODELS_H
+#ifndef STORE_MODELS_H
+#define STORE_MODELS_H
 // The local store: which weights the engine can serve.
 #include "base/arena.h"
 #include "config/config.h"
-#include "grid/gguf.h"
+#include "store/gguf.h"
 
 struct model {
     const char *name;  // "smollm2:135m"

@@ -3,7 +3,7 @@
 // length is checked against what may be left, nesting is bounded, nothing is allocated by a number from the file, and
 // the whole walk ends at GGUF_HEADER_BYTES. Bytes come through one window of 64 KiB; what is not wanted is skipped by
 // moving the position. Blocks on the disk: called at start and reload on the main thread, never on a serving loop.
-#include "grid/gguf.h"
+#include "store/gguf.h"
 #include <fcntl.h>
 #include <unistd.h>
 

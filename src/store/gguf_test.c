@@ -2,7 +2,7 @@
 // The GGUF reader against headers made here: what it finds, every cut of a good one, and numbers that lie.
 #include <stdlib.h>
 #include "base/buf.h"
-#include "grid/gguf.h"
+#include "store/gguf.h"
 #include "unit.h"
 
 static void put_u32(struct buf *b, uint32_t v) {

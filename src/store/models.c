@@ -5,7 +5,7 @@
 // is remembered by path, size, time and inode in <data_dir>/verified, so that a start does not read gigabytes.
 // models_new reads headers and runs on the main thread at start and reload; model_verify runs on the thread pool, one
 // at a time per model. Nothing here is called from a serving loop.
-#include "grid/models.h"
+#include "store/models.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

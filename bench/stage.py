@@ -115,9 +115,10 @@ log: {{level: warn}}
 engine: {{enabled: false}}
 discovery: off
 endpoints:
-  - {{name: w, provider: openai, url: "http://127.0.0.1:{whole}/v1", zone: cloud, models: [m]}}
-  - {{name: s, provider: openai, url: "http://127.0.0.1:{stream}/v1", zone: cloud, models: [stream]}}
-  - {{name: t, provider: openai, url: "https://127.0.0.1:{tls}/v1", zone: cloud, models: [tls], ca_file: {folder}/cert.pem}}
+  - {{name: w, provider: openai, url: "http://127.0.0.1:{whole}/v1", zone: device, models: [m]}}
+  - {{name: c, provider: openai, url: "http://127.0.0.1:{whole}/v1", zone: cloud, models: [cloud]}}
+  - {{name: s, provider: openai, url: "http://127.0.0.1:{stream}/v1", zone: device, models: [stream]}}
+  - {{name: t, provider: openai, url: "https://127.0.0.1:{tls}/v1", zone: device, models: [tls], ca_file: {folder}/cert.pem}}
 """
 
 
@@ -168,6 +169,7 @@ class Stage:
         small, large = (text * 20)[:880], (text * 4000)[:199_800]
         ask = {"stream": True, "stream_options": {"include_usage": True}}
         self.files = {"small": write("small", "m", small), "large": write("large", "m", large),
+                      "cloud-small": write("cloud-small", "cloud", small), "cloud-large": write("cloud-large", "cloud", large),
                       "tls": write("tls", "tls", small), "stream": write("stream", "stream", small, **ask),
                       "anthropic": write("anthropic", "stream", small, stream=True, max_tokens=500),
                       "anthropic-small": write("anthropic-small", "m", small, max_tokens=500),

@@ -9,12 +9,16 @@ _gridtie() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]:-} options=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help --help" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve run chat launch ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help --help" -- "$word")
         return
     fi
     case $previous in
-        --config | -c | --key-file | --bill)
+        --config | -c | --key-file | --bill | --image | -i | --json-schema)
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
+        --model)
+            mapfile -t COMPREPLY < <(compgen -W "$(_gridtie_models)" -- "$word")
             return
             ;;
         --status)
@@ -32,7 +36,8 @@ _gridtie() {
     esac
     case $command in
         serve) options="--config --daemon --offline --help" ;;
-        run) options="--system --verbose --url --key-file --help" ;;
+        run | chat) options="--system --image --json-schema --verbose --url --key-file --help" ;;
+        launch) options="--model --url --key-file --help" ;;
         endpoints) options="--watch --json --url --key-file --help" ;;
         ps | list | why) options="--json --url --key-file --help" ;;
         log) options="--limit --model --target --status --since --json --url --key-file --help" ;;
@@ -54,7 +59,8 @@ _gridtie() {
         return
     fi
     case $command in
-        run | stop) mapfile -t COMPREPLY < <(compgen -W "$(_gridtie_models)" -- "$word") ;;
+        launch) mapfile -t COMPREPLY < <(compgen -W "claude codex opencode aider" -- "$word") ;;
+        run | chat | stop) mapfile -t COMPREPLY < <(compgen -W "$(_gridtie_models)" -- "$word") ;;
         runs) mapfile -t COMPREPLY < <(compgen -W "stop" -- "$word") ;;
         key) mapfile -t COMPREPLY < <(compgen -W "add list revoke" -- "$word") ;;
         catalogue) mapfile -t COMPREPLY < <(compgen -W "show diff update" -- "$word") ;;
@@ -68,7 +74,7 @@ _gridtie() {
             ;;
         why) mapfile -t COMPREPLY < <(compgen -W "last" -- "$word") ;;
         check) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W "serve run ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help" -- "$word") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W "serve run chat launch ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help" -- "$word") ;;
     esac
 }
 complete -F _gridtie gridtie

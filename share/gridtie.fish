@@ -8,6 +8,8 @@ end
 complete -c gridtie -f
 complete -c gridtie -n __fish_use_subcommand -a serve -d 'run the daemon'
 complete -c gridtie -n __fish_use_subcommand -a run -d 'ask a model, and start the daemon if none runs'
+complete -c gridtie -n __fish_use_subcommand -a chat -d 'talk with a model, a question a line'
+complete -c gridtie -n __fish_use_subcommand -a launch -d 'start a coding agent that asks here'
 complete -c gridtie -n __fish_use_subcommand -a ps -d 'the local models that are in memory'
 complete -c gridtie -n __fish_use_subcommand -a list -d 'the models that requests can go to'
 complete -c gridtie -n __fish_use_subcommand -a endpoints -d 'the places that compute, and their health'
@@ -32,11 +34,28 @@ complete -c gridtie -n '__fish_seen_subcommand_from serve' -l offline -d 'open n
 complete -c gridtie -n '__fish_seen_subcommand_from serve' -l help -s h -d 'this'
 
 complete -c gridtie -n '__fish_seen_subcommand_from run' -l system -s s -r -d 'instructions that stand before the conversation'
+complete -c gridtie -n '__fish_seen_subcommand_from run' -l image -s i -r -F -d 'an image that goes along; may be given more than once'
+complete -c gridtie -n '__fish_seen_subcommand_from run' -l json-schema -r -F -d 'the answer is JSON that keeps to this schema'
 complete -c gridtie -n '__fish_seen_subcommand_from run' -l verbose -s v -d 'afterwards: target, zone, time to the first token, tokens per second, cost'
 complete -c gridtie -n '__fish_seen_subcommand_from run' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
 complete -c gridtie -n '__fish_seen_subcommand_from run' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
 complete -c gridtie -n '__fish_seen_subcommand_from run' -l help -s h -d 'this'
 complete -c gridtie -n '__fish_seen_subcommand_from run' -a '(__gridtie_models)'
+
+complete -c gridtie -n '__fish_seen_subcommand_from chat' -l system -s s -r -d 'instructions that stand before the conversation'
+complete -c gridtie -n '__fish_seen_subcommand_from chat' -l image -s i -r -F -d 'an image that goes along; may be given more than once'
+complete -c gridtie -n '__fish_seen_subcommand_from chat' -l json-schema -r -F -d 'the answer is JSON that keeps to this schema'
+complete -c gridtie -n '__fish_seen_subcommand_from chat' -l verbose -s v -d 'afterwards: target, zone, time to the first token, tokens per second, cost'
+complete -c gridtie -n '__fish_seen_subcommand_from chat' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
+complete -c gridtie -n '__fish_seen_subcommand_from chat' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
+complete -c gridtie -n '__fish_seen_subcommand_from chat' -l help -s h -d 'this'
+complete -c gridtie -n '__fish_seen_subcommand_from chat' -a '(__gridtie_models)'
+
+complete -c gridtie -n '__fish_seen_subcommand_from launch' -l model -r -a '(__gridtie_models)' -d 'the model, as requests name it'
+complete -c gridtie -n '__fish_seen_subcommand_from launch' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
+complete -c gridtie -n '__fish_seen_subcommand_from launch' -l key-file -r -F -d 'file with the key to show the daemon; default: $GRIDTIE_KEY'
+complete -c gridtie -n '__fish_seen_subcommand_from launch' -l help -s h -d 'this'
+complete -c gridtie -n '__fish_seen_subcommand_from launch' -a 'claude codex opencode aider'
 
 complete -c gridtie -n '__fish_seen_subcommand_from ps' -l json -d 'JSON instead of text'
 complete -c gridtie -n '__fish_seen_subcommand_from ps' -l url -r -d 'the daemon; default: $GRIDTIE_URL, else the configs first listen address'
@@ -61,7 +80,7 @@ complete -c gridtie -n '__fish_seen_subcommand_from why' -l help -s h -d 'this'
 complete -c gridtie -n '__fish_seen_subcommand_from why' -a last
 
 complete -c gridtie -n '__fish_seen_subcommand_from log' -l limit -s n -r -d 'so many at most, newest first; default 20, at most 1000'
-complete -c gridtie -n '__fish_seen_subcommand_from log' -l model -r -d 'only requests that asked for this model'
+complete -c gridtie -n '__fish_seen_subcommand_from log' -l model -r -a '(__gridtie_models)' -d 'the model, as requests name it'
 complete -c gridtie -n '__fish_seen_subcommand_from log' -l target -r -d 'only requests that this target answered (endpoint/model)'
 complete -c gridtie -n '__fish_seen_subcommand_from log' -l status -r -a 'ok failed' -d 'only requests that ended so'
 complete -c gridtie -n '__fish_seen_subcommand_from log' -l since -r -d 'only requests since: 30m, 12h, 7d ago, or seconds since 1970'
@@ -142,4 +161,4 @@ complete -c gridtie -n '__fish_seen_subcommand_from version' -l json -d 'JSON in
 complete -c gridtie -n '__fish_seen_subcommand_from version' -l help -s h -d 'this'
 
 complete -c gridtie -n '__fish_seen_subcommand_from help' -l help -s h -d 'this'
-complete -c gridtie -n '__fish_seen_subcommand_from help' -a 'serve run ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help'
+complete -c gridtie -n '__fish_seen_subcommand_from help' -a 'serve run chat launch ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help'

@@ -13,6 +13,8 @@ _gridtie() {
     commands=(
         'serve:run the daemon'
         'run:ask a model, and start the daemon if none runs'
+        'chat:talk with a model, a question a line'
+        'launch:start a coding agent that asks here'
         'ps:the local models that are in memory'
         'list:the models that requests can go to'
         'endpoints:the places that compute, and their health'
@@ -52,6 +54,9 @@ _gridtie() {
             _arguments \
                 '--system[instructions that stand before the conversation]:TEXT:' \
                 '-s[instructions that stand before the conversation]:TEXT:' \
+                '*--image[an image that goes along; may be given more than once]:FILE:_files' \
+                '*-i[an image that goes along; may be given more than once]:FILE:_files' \
+                '--json-schema[the answer is JSON that keeps to this schema]:FILE:_files' \
                 '--verbose[afterwards\: target, zone, time to the first token, tokens per second, cost]' \
                 '-v[afterwards\: target, zone, time to the first token, tokens per second, cost]' \
                 '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
@@ -59,6 +64,30 @@ _gridtie() {
                 '--help[this]' \
                 '-h[this]' \
                 '1:model:_gridtie_models'
+            ;;
+        chat)
+            _arguments \
+                '--system[instructions that stand before the conversation]:TEXT:' \
+                '-s[instructions that stand before the conversation]:TEXT:' \
+                '*--image[an image that goes along; may be given more than once]:FILE:_files' \
+                '*-i[an image that goes along; may be given more than once]:FILE:_files' \
+                '--json-schema[the answer is JSON that keeps to this schema]:FILE:_files' \
+                '--verbose[afterwards\: target, zone, time to the first token, tokens per second, cost]' \
+                '-v[afterwards\: target, zone, time to the first token, tokens per second, cost]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:model:_gridtie_models'
+            ;;
+        launch)
+            _arguments \
+                '--model[the model, as requests name it]:NAME:_gridtie_models' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:agent:(claude codex opencode aider)'
             ;;
         ps)
             _arguments \
@@ -99,7 +128,7 @@ _gridtie() {
             _arguments \
                 '--limit[so many at most, newest first; default 20, at most 1000]:N:' \
                 '-n[so many at most, newest first; default 20, at most 1000]:N:' \
-                '--model[only requests that asked for this model]:NAME:' \
+                '--model[the model, as requests name it]:NAME:_gridtie_models' \
                 '--target[only requests that this target answered (endpoint/model)]:NAME:' \
                 '--status[only requests that ended so]:ok or failed:(ok failed)' \
                 '--since[only requests since\: 30m, 12h, 7d ago, or seconds since 1970]:TIME:' \
@@ -220,7 +249,7 @@ _gridtie() {
             _arguments \
                 '--help[this]' \
                 '-h[this]' \
-                '1:command:(serve run ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help)'
+                '1:command:(serve run chat launch ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help)'
             ;;
     esac
 }

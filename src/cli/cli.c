@@ -8,10 +8,10 @@
 #include "cli/command.h"
 
 static const struct command *const commands[] = {
-    &command_serve,     &command_run,   &command_ps,      &command_list, &command_endpoints,
-    &command_why,       &command_log,   &command_spend,   &command_runs, &command_key,
-    &command_catalogue, &command_audit, &command_privacy, &command_stop, &command_check,
-    &command_reload,    &command_sim,   &command_version, &command_help,
+    &command_serve,     &command_run,     &command_chat,    &command_launch, &command_ps,    &command_list,
+    &command_endpoints, &command_why,     &command_log,     &command_spend,  &command_runs,  &command_key,
+    &command_catalogue, &command_audit,   &command_privacy, &command_stop,   &command_check, &command_reload,
+    &command_sim,       &command_version, &command_help,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -20,16 +20,19 @@ struct opt_row {
     char letter;       // 0: none
     const char *value; // what stands for it in --help; NULL: a flag
     const char *text;
+    bool repeats; // its values are in cli.repeated; a command has at most one such option
 };
 static const struct opt_row opts[OPT_COUNT] = {
     [OPT_CONFIG] = {"config", 'c', "FILE", "the config; default: $XDG_CONFIG_HOME/gridtie/gridtie.yaml if it is there"},
     [OPT_BACKGROUND] = {"daemon", 0, NULL,
                         "in the background: returns when it answers; its log is in the state folder"},
     [OPT_SYSTEM] = {"system", 's', "TEXT", "instructions that stand before the conversation"},
+    [OPT_IMAGE] = {"image", 'i', "FILE", "an image that goes along; may be given more than once", true},
+    [OPT_JSON_SCHEMA] = {"json-schema", 0, "FILE", "the answer is JSON that keeps to this schema"},
     [OPT_VERBOSE] = {"verbose", 'v', NULL,
                      "afterwards: target, zone, time to the first token, tokens per second, cost"},
     [OPT_LIMIT] = {"limit", 'n', "N", "so many at most, newest first; default 20, at most 1000"},
-    [OPT_MODEL] = {"model", 0, "NAME", "only requests that asked for this model"},
+    [OPT_MODEL] = {"model", 0, "NAME", "the model, as requests name it"},
     [OPT_TARGET] = {"target", 0, "NAME", "only requests that this target answered (endpoint/model)"},
     [OPT_STATUS] = {"status", 0, "ok|failed", "only requests that ended so"},
     [OPT_SINCE] = {"since", 0, "TIME", "only requests since: 30m, 12h, 7d ago, or seconds since 1970"},
@@ -162,6 +165,10 @@ static int option_read(struct cli *c, int *at) {
     if (!value)
         return cli_fail(2, "--%s needs a value: --%s %s", opts[o].name, opts[o].name, opts[o].value);
     c->value[o] = value;
+    if (opts[o].repeats && c->n_repeated == CLI_REPEATED_MAX)
+        return cli_fail(2, "--%s can be given %d times at most", opts[o].name, CLI_REPEATED_MAX);
+    if (opts[o].repeats)
+        c->repeated[c->n_repeated++] = value;
     return 0;
 }
 

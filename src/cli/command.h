@@ -11,6 +11,8 @@ enum opt {
     OPT_CONFIG,
     OPT_BACKGROUND,
     OPT_SYSTEM,
+    OPT_IMAGE,
+    OPT_JSON_SCHEMA,
     OPT_VERBOSE,
     OPT_LIMIT,
     OPT_MODEL,
@@ -34,12 +36,15 @@ enum opt {
 #define OPT(name) (1u << OPT_##name)
 #define OPTS_DAEMON (OPT(URL) | OPT(KEY_FILE)) // of every command that talks to the daemon
 
+#define CLI_REPEATED_MAX 16
 struct cli { // one call of the program
     const struct cli_rooms *rooms;
     const struct command *command;
     const char *value[OPT_COUNT]; // NULL: not given; "" for those without a value
     char **args;                  // what is no option
     int n_args;
+    const char *repeated[CLI_REPEATED_MAX]; // all values of the option that may be given more than once
+    int n_repeated;
     int argc; // as it came, from the subcommand's name on
     char **argv;
 };
@@ -54,9 +59,10 @@ struct command {
     int (*run)(const struct cli *c);
 };
 
-extern const struct command command_serve, command_run, command_ps, command_list, command_endpoints, command_why,
-    command_log, command_spend, command_runs, command_key, command_catalogue, command_audit, command_privacy,
-    command_stop, command_check, command_reload, command_sim, command_version, command_help;
+extern const struct command command_serve, command_run, command_chat, command_launch, command_ps, command_list,
+    command_endpoints, command_why, command_log, command_spend, command_runs, command_key, command_catalogue,
+    command_audit, command_privacy, command_stop, command_check, command_reload, command_sim, command_version,
+    command_help;
 
 // Prints --help of one command, or with NULL the overview.
 void cli_print_help(const struct command *of);

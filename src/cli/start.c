@@ -97,3 +97,12 @@ bool daemon_start(struct talk *t, const char *config_path, bool offline) {
     }
     return daemon_wait(t, pid, path, from);
 }
+
+bool daemon_find_or_start(struct talk *t) {
+    enum err e = talk_probe(t);
+    if (e == ERR_UP_CONNECT && !t->given)
+        return daemon_start(t, NULL, false);
+    if (e)
+        (void)talk_explain(t, e, SLICE_NONE);
+    return !e;
+}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "cli/table.h"
 #include "cli/talk.h"
+#include "cli/why.h"
 
 static void line(const char *head, const char *text) {
     (void)printf("%s%-9s%s %s\n", colour_on(COLOUR_DIM), head, colour_off(), text);
@@ -111,7 +112,7 @@ static void show_drops(struct arena *a, yyjson_val *x) {
         (void)printf("  and %lld more\n", (long long)skipped);
 }
 
-static void why_show(struct arena *a, yyjson_val *x) {
+void why_show(struct arena *a, yyjson_val *x) {
     yyjson_val *attempts = yyjson_obj_get(x, "attempts"), *at;
     size_t i, n;
     show_asked(a, x);

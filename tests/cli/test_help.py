@@ -7,8 +7,8 @@ import pytest
 
 from conftest import REPO
 
-COMMANDS = ("serve", "run", "ps", "list", "endpoints", "why", "log", "spend", "runs", "key", "catalogue", "audit", "privacy",
-            "stop", "check", "reload", "sim", "version", "help")
+COMMANDS = ("serve", "run", "chat", "launch", "ps", "list", "endpoints", "why", "log", "spend", "runs", "key", "catalogue",
+            "audit", "privacy", "stop", "check", "reload", "sim", "version", "help")
 MAN = (REPO / "docs/gridtie.1").read_text()
 FISH = (REPO / "share/gridtie.fish").read_text()
 ZSH = (REPO / "share/gridtie.zsh").read_text()
@@ -44,7 +44,7 @@ def options_of_fish(command):
 
 def options_of_zsh(command):
     part = re.search(rf"^        {command}\)\n(.*?);;", ZSH, re.M | re.S).group(1)
-    return set(re.findall(r"'--([a-z-]+)\[", part))
+    return set(re.findall(r"'\*?--([a-z-]+)\[", part))
 
 
 def test_overview_lists_the_commands(home):

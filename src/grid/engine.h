@@ -6,6 +6,7 @@
 #include "grid/snapshot.h"
 
 struct engine;
+#define ENGINE_WHY_BYTES 640 // of a reason that a client reads
 
 // One question "is it ready?", on its way from a loop to the main thread and back. Given to engine_take.
 struct want {
@@ -13,11 +14,12 @@ struct want {
     struct grid *grid;
     struct target_live *live;
     struct loop *l;
+    struct engine_ask ask;
     void (*reply)(void *arg, enum err e, const char *detail);
     void *arg;
-    uint64_t deadline_ms;
+    uint64_t since_ms, deadline_ms;
     enum err err;
-    char detail[384];
+    char detail[ENGINE_WHY_BYTES];
 };
 
 // Directories are copied; client and lives borrowed. Nothing is started.
@@ -30,6 +32,8 @@ const struct models *engine_models(const struct engine *e); // borrowed until th
 // The model's socket, borrowed until the model goes; NULL: no such model.
 const char *engine_socket(const struct engine *e, const char *model);
 void engine_close(struct engine *e, void (*closed)(void *ctx), void *ctx);
+
+int64_t engine_budget(const struct engine *e); // bytes for all models together
 
 void engine_take(struct engine *e, struct want *w);
 void engine_take_unload(struct engine *e, const struct target_live *live);

@@ -97,13 +97,3 @@ void engine_suspect(struct grid *g, const struct target *t) {
     if (!order_send(g, t->live, engine_take_suspicion))
         atomic_store(&t->live->engine_state, ENGINE_READY);
 }
-
-int64_t engine_expires_s(const struct grid *g, const struct target *t) {
-    (void)g;
-    return atomic_load_explicit(&t->live->engine_expires_s, memory_order_relaxed);
-}
-
-int64_t engine_memory_bytes(const struct grid *g, const struct target *t) {
-    (void)g;
-    return atomic_load_explicit(&t->live->engine_memory_bytes, memory_order_relaxed);
-}

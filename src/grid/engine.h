@@ -33,8 +33,6 @@ const struct models *engine_models(const struct engine *e); // borrowed until th
 const char *engine_socket(const struct engine *e, const char *model);
 void engine_close(struct engine *e, void (*closed)(void *ctx), void *ctx);
 
-int64_t engine_budget(const struct engine *e); // bytes for all models together
-
 void engine_take(struct engine *e, struct want *w);
 void engine_take_unload(struct engine *e, const struct target_live *live);
 void engine_take_suspicion(struct engine *e, const struct target_live *live);

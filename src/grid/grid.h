@@ -227,8 +227,5 @@ void engine_suspect(struct grid *g, const struct target *t);
 // {"endpoints":[{name, provider, url, zone, models, health, last_error …}]}. From snapshots and atomics.
 void grid_ps_json(struct grid *g, struct buf *out);
 void grid_endpoints_json(struct grid *g, struct buf *out);
-// When the loaded model will be unloaded: wall seconds, 0 if not loaded, ENGINE_NEVER.
-int64_t engine_expires_s(const struct grid *g, const struct target *t);
-int64_t engine_memory_bytes(const struct grid *g, const struct target *t);
 
 #endif

@@ -13,10 +13,6 @@
 #define TENANTS_MAX 256 // loaded at once; each is a process
 #define LOOK_MS 5000    // between two looks at what a process takes: the kernel walks its pages for it
 
-int64_t engine_budget(const struct engine *e) {
-    return e->budget;
-}
-
 // ---- what is there
 
 static int64_t cost_ms(const struct slot *s) {
@@ -224,6 +220,7 @@ enum err memory_estimate(struct slot *s, struct buf *problem) {
     if (e)
         return e;
     s->window = o.context * o.parallel;
+    atomic_store_explicit(&s->live->engine_slots, (int)o.parallel, memory_order_relaxed);
     s->need = options_need(&o, s->model, &d);
     if (is_on_card(s, &o))
         s->need = (struct need){.likely = s->model->size_bytes / 5};

@@ -105,6 +105,7 @@ static void engine_tick(struct timer *t) {
         else if (s->phase == PHASE_OFF && s->load_asked && !s->verifying)
             slot_begin(s);
     }
+    memory_press(e);
     engine_slot_ended(e);
     tick_arm(e);
 }

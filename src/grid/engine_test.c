@@ -465,6 +465,28 @@ TEST(engine_a_pinned_model_stays) {
     CHECK(rig_stop(&r));
 }
 
+TEST(engine_models_that_outgrow_the_memory_go) {
+    static const char models[] = MODEL("one", "ok") MODEL("two", "ok");
+    struct rig r;
+    struct reply a;
+    struct buf why = BUF_INIT(4096);
+    CHECK(rig_start(&r, "memory: 700MiB\n  warm: 0s", models));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    CHECK(!rig_want(&r, "local/two", &a));
+    atomic_fetch_add(&rig_target(&r, "local/two")->live->in_flight, 1);
+    rig_await(&r, &a, 20000);
+    struct config *c = config_make(&r, "memory: 500MiB\n  warm: 0s", models, NULL); // as if they had grown
+    CHECK_EQ(grid_reload(r.g, c, &why), ERR_OK);
+    config_unref(c);
+    CHECK(rig_await_state(&r, "local/one", ENGINE_OFF, 5000));
+    atomic_fetch_sub(&rig_target(&r, "local/two")->live->in_flight, 1);
+    rig_turn_ms(&r, 1500);
+    CHECK_EQ(rig_state(&r, "local/two"), ENGINE_READY);
+    buf_done(&why);
+    CHECK(rig_stop(&r));
+}
+
 TEST(engine_a_reload_does_not_load_again_what_was_unloaded) {
     static const char engine[] = "keep_alive: 1h\n  preload: [one]";
     struct rig r;

@@ -10,7 +10,7 @@
 #include "grid/machine.h"
 #include "grid/slot.h"
 
-#define TENANTS_MAX 256 // loaded at once; each is a process
+#define TENANTS_MAX 256 // loaded at once; each is a process, and beyond that nobody is loaded
 #define LOOK_MS 5000    // between two looks at what a process takes: the kernel walks its pages for it
 
 // ---- what is there
@@ -129,29 +129,41 @@ static void why_put(struct slot *s, enum room r, const struct tenant *v, struct 
     s->held_why[why.len] = '\0';
 }
 
+// NULL for whom: what is there has outgrown the budget.
+static void leavers_tell(const struct tenant *v, struct slot *const *who, size_t n, const struct slot *for_whom) {
+    for (size_t i = 0; i < n; i++) {
+        if (!v[i].must_go || !slot_unload(who[i])) // false: it got work this very moment; the next turn decides anew
+            continue;
+        LOG(LOG_INFO, "engine_evicts", LOG_S("model", who[i]->name), LOG_S("for", for_whom ? for_whom->name : "room"));
+        atomic_fetch_add_explicit(&who[i]->live->engine_evictions, 1, memory_order_relaxed);
+    }
+}
+
 static enum room room_for(struct slot *s, bool may_evict) {
-    struct engine *e = s->e;
     struct tenant v[TENANTS_MAX];
     struct slot *who[TENANTS_MAX];
-    size_t n = tenants_of(e, s, v, who);
-    if (n == TENANTS_MAX)
-        may_evict = false;
+    size_t n = tenants_of(s->e, s, v, who);
     struct room_wish w = {.need_bytes = s->need.likely,
                           .least_bytes = s->need.least,
-                          .budget_bytes = e->budget,
-                          .warm_ms = e->config->engine.warm_ms,
+                          .budget_bytes = s->e->budget,
+                          .warm_ms = s->e->config->engine.warm_ms,
                           .may_evict = may_evict};
     enum room r = n == TENANTS_MAX ? ROOM_HELD : room_find(v, n, &w);
     s->held = r == ROOM_HELD;
     if (r == ROOM_HELD || r == ROOM_NEVER)
         why_put(s, r, v, who, n);
-    for (size_t i = 0; i < n; i++) {
-        if (!v[i].must_go || !slot_unload(who[i])) // false: it got work this very moment; the next turn decides anew
-            continue;
-        LOG(LOG_INFO, "engine_evicts", LOG_S("model", who[i]->name), LOG_S("for", s->name));
-        atomic_fetch_add_explicit(&who[i]->live->engine_evictions, 1, memory_order_relaxed);
-    }
+    else
+        leavers_tell(v, who, n, s);
     return r;
+}
+
+void memory_press(struct engine *e) {
+    struct tenant v[TENANTS_MAX];
+    struct slot *who[TENANTS_MAX];
+    size_t n = tenants_of(e, NULL, v, who);
+    struct room_wish w = {.budget_bytes = e->budget, .warm_ms = e->config->engine.warm_ms, .may_evict = true};
+    if (n > 1 && room_find(v, n, &w) == ROOM_SOON) // one alone may have what it needs
+        leavers_tell(v, who, n, NULL);
 }
 
 // ---- the queue

@@ -101,6 +101,8 @@ bool slot_recipe_changed(const struct slot *s);
 // What s will take. ERR_ENGINE with *problem filled.
 MUST_CHECK enum err memory_estimate(struct slot *s, struct buf *problem);
 void memory_look(struct slot *s, uint64_t now_ms); // at what its child takes, if it is time
+// Prompt caches grow: where models have outgrown the budget together, cold ones go.
+void memory_press(struct engine *e);
 // Starts those queued ones that have room, and asks others to go; their end comes back here.
 void engine_queue(struct engine *e);
 

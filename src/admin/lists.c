@@ -249,6 +249,23 @@ static void serve_tags(const struct snapshot *s, struct conn *c) {
     buf_done(&out);
 }
 
+#define CENTURIES_S (INT64_C(292) * 31556952) // what Ollama says for a model that stays; its client shows "Forever"
+
+static void ps_model(struct json_writer *w, const struct target *t) {
+    int64_t at = atomic_load_explicit(&t->live->engine_expires_s, memory_order_relaxed);
+    int64_t vram = atomic_load_explicit(&t->live->engine_vram_bytes, memory_order_relaxed);
+    json_obj(w);
+    json_kv_str(w, "name", list_name(t));
+    json_kv_str(w, "model", list_name(t));
+    json_kv_int(w, "size", atomic_load_explicit(&t->live->engine_memory_bytes, memory_order_relaxed) + vram);
+    json_kv_str(w, "digest", t->digest);
+    ollama_details(w, t);
+    rfc3339_put(w, "expires_at", at == ENGINE_NEVER ? clock_wall_s() + CENTURIES_S : at);
+    json_kv_int(w, "size_vram", vram);
+    json_kv_int(w, "context_length", t->context);
+    json_obj_end(w);
+}
+
 static void serve_ps(struct shift *s, struct conn *c) {
     const struct snapshot *snap = s->worker.snap;
     struct buf out = BUF_INIT(16u << 20);
@@ -259,14 +276,8 @@ static void serve_ps(struct shift *s, struct conn *c) {
     for (size_t i = 0; i < snap->n_targets; i++) {
         const struct target *t = &snap->targets[i];
         bool ready = atomic_load_explicit(&t->live->engine_state, memory_order_relaxed) == ENGINE_READY;
-        if (!t->endpoint->engine || !ready)
-            continue;
-        json_obj(&w);
-        ollama_model(&w, t);
-        rfc3339_put(&w, "expires_at", engine_expires_s(s->worker.grid, t));
-        json_kv_int(&w, "size_vram", 0);
-        json_kv_int(&w, "context_length", t->context);
-        json_obj_end(&w);
+        if (t->endpoint->engine && !t->alias_of && ready)
+            ps_model(&w, t);
     }
     json_arr_end(&w);
     json_obj_end(&w);

@@ -65,6 +65,9 @@ static void counters_write(const struct snapshot *s, struct buf *out) {
     metric_head(out, "gridtie_output_tokens_total", "counter", "Output tokens, reasoning included.");
     for (size_t i = 0; i < s->n_targets; i++)
         target_number(out, "gridtie_output_tokens_total", &s->targets[i], load(&s->targets[i].live->output_tokens));
+    metric_head(out, "gridtie_cached_tokens_total", "counter", "Input tokens read from the target's prompt cache.");
+    for (size_t i = 0; i < s->n_targets; i++)
+        target_number(out, "gridtie_cached_tokens_total", &s->targets[i], load(&s->targets[i].live->cached_tokens));
     metric_head(out, "gridtie_in_flight", "gauge", "Attempts that run now.");
     for (size_t i = 0; i < s->n_targets; i++)
         target_number(out, "gridtie_in_flight", &s->targets[i],
@@ -83,6 +86,50 @@ static void errors_write(const struct snapshot *s, struct buf *out) {
             target_labels(out, t);
             buf_printf(out, ",class=\"%s\"} %llu\n", err_name((enum err)e), (unsigned long long)n);
         }
+    }
+}
+
+static void engine_numbers(const struct snapshot *s, struct buf *out, const char *name,
+                           uint64_t (*number)(const struct target_live *live)) {
+    for (size_t i = 0; i < s->n_targets; i++)
+        if (s->targets[i].endpoint->engine && !s->targets[i].alias_of)
+            target_number(out, name, &s->targets[i], number(s->targets[i].live));
+}
+
+static uint64_t drafted(const struct target_live *live) {
+    return load(&live->draft_tokens);
+}
+
+static uint64_t accepted(const struct target_live *live) {
+    return load(&live->draft_accepted);
+}
+
+static uint64_t loads(const struct target_live *live) {
+    return (uint64_t)atomic_load_explicit(&live->engine_restarts, memory_order_relaxed);
+}
+
+static uint64_t evictions(const struct target_live *live) {
+    return load(&live->engine_evictions);
+}
+
+static uint64_t memory(const struct target_live *live) {
+    return (uint64_t)atomic_load_explicit(&live->engine_memory_bytes, memory_order_relaxed);
+}
+
+static void engine_write(const struct snapshot *s, struct buf *out) {
+    static const struct {
+        const char *name, *type, *help;
+        uint64_t (*number)(const struct target_live *live);
+    } rows[] = {
+        {"gridtie_draft_tokens_total", "counter", "Tokens guessed ahead by speculative decoding.", drafted},
+        {"gridtie_draft_accepted_tokens_total", "counter", "Guessed tokens that held.", accepted},
+        {"gridtie_engine_loads_total", "counter", "Starts of a llama-server.", loads},
+        {"gridtie_engine_evictions_total", "counter", "Times that a model went for another.", evictions},
+        {"gridtie_engine_memory_bytes", "gauge", "Memory of a loaded model, 0 if it is not loaded.", memory},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        metric_head(out, rows[i].name, rows[i].type, rows[i].help);
+        engine_numbers(s, out, rows[i].name, rows[i].number);
     }
 }
 
@@ -126,6 +173,7 @@ void metrics_write(struct shift *s, struct buf *out) {
     privacy_write(s->d, out);
     counters_write(snap, out);
     errors_write(snap, out);
+    engine_write(snap, out);
     metric_head(out, "gridtie_first_token_seconds", "histogram", "From sending a request to its first token.");
     for (size_t i = 0; i < snap->n_targets; i++)
         histogram_write(out, "gridtie_first_token_seconds", &snap->targets[i],

@@ -79,6 +79,15 @@ void buf_append_fixed(struct buf *b, uint64_t v, unsigned decimals) {
     }
 }
 
+void buf_append_size(struct buf *b, int64_t bytes) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double v = (double)bytes;
+    size_t u = 0;
+    for (; v >= 1024 && u < 4; u++)
+        v /= 1024;
+    buf_printf(b, v < 10 && u > 0 ? "%.1f %s" : "%.0f %s", v, units[u]);
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...) {
     va_list args;
     char small[512];

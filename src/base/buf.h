@@ -49,6 +49,7 @@ void buf_append_i64(struct buf *b, int64_t v);
 void buf_append_hex(struct buf *b, uint64_t v, unsigned digits);
 // A fixed-point number: v / 10^decimals with all its decimals.
 void buf_append_fixed(struct buf *b, uint64_t v, unsigned decimals);
+void buf_append_size(struct buf *b, int64_t bytes); // for people: "1.5 GiB", "740 MiB"
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // Removes n bytes at the front.
 void buf_consume(struct buf *b, size_t n);

@@ -114,5 +114,12 @@ TEST(buf_appends_numbers) {
     buf_append_char(&b, ' ');
     buf_append_fixed(&b, 1500000, 12);
     CHECK_STREQ(buf_cstr(&b), "0.000 1234.567 0.000001500000");
+    buf_clear(&b);
+    buf_append_size(&b, 0);
+    buf_append_char(&b, ' ');
+    buf_append_size(&b, 1536);
+    buf_append_char(&b, ' ');
+    buf_append_size(&b, 740LL << 20);
+    CHECK_STREQ(buf_cstr(&b), "0 B 1.5 KiB 740 MiB");
     buf_done(&b);
 }

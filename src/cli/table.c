@@ -47,16 +47,12 @@ const char *text_plain(struct arena *a, struct slice s) {
 }
 
 const char *text_bytes(struct arena *a, int64_t n) {
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double v = (double)n;
-    size_t u = 0;
+    char text[32];
+    struct buf b = BUF_FIXED(text);
     if (n <= 0)
         return "-";
-    while (v >= 1024 && u < 4) {
-        v /= 1024;
-        u++;
-    }
-    return text_printf(a, v < 10 && u > 0 ? "%.1f %s" : "%.0f %s", v, units[u]);
+    buf_append_size(&b, n);
+    return text_printf(a, "%.*s", SLICE_FMT(buf_slice(&b)));
 }
 
 const char *text_count(struct arena *a, yyjson_val *v) {

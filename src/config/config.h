@@ -74,8 +74,17 @@ struct config_key {
     size_t n_budgets;
 };
 
+enum config_task { TASK_AUTO, TASK_CHAT, TASK_EMBED, TASK_RERANK };
 struct config_engine_model {
-    const char *name, *file;
+    const char *name;
+    const char *file; // NULL: what the store has under that name
+    enum config_task task;
+    int64_t context, parallel, threads;       // 0: the engine's
+    const char *gpu_layers, *flash_attention; // as llama-server takes them; NULL: its own choice
+    const char *draft;                        // a model's name, a GGUF file, "ngram"; NULL: none
+    const char *projector;                    // a GGUF file; NULL: none
+    bool has_keep_alive, pin;
+    int64_t keep_alive_ms;
     const char **args;
     size_t n_args;
 };
@@ -86,9 +95,12 @@ struct config_engine {
     int64_t memory_bytes; // 0: from the machine
     int64_t watts;        // of the machine while it computes, 0 unknown
     int64_t keep_alive_ms, ready_ms, wait_ms, ping_ms;
-    int64_t threads;   // 0: from the machine
-    int64_t context;   // tokens per slot
-    int64_t parallel;  // slots
+    int64_t warm_ms;      // an idle model keeps its room against another so long at most
+    int64_t threads;      // 0: from the machine
+    int64_t context;      // tokens per slot
+    int64_t parallel;     // slots
+    const char **preload; // names of models that are loaded at start
+    size_t n_preload;
     const char **args; // passed to llama-server as they are (GPU flags)
     size_t n_args;
     struct config_engine_model *models;

@@ -135,7 +135,10 @@ static const char every_key[] =
     "limits: {body: 1MiB, head_timeout: 1s, body_timeout: 2s, idle_timeout: 3s, connections: 5}\n"
     "engine:\n  enabled: false\n  binary: bin/llama\n  threads: 8\n  context: 8192\n  parallel: 4\n"
     "  args: [--n-gpu-layers, 99, \"\"]\n  ready_timeout: 1m\n  wait: 3s\n"
-    "  models: [{name: a, file: a.gguf, args: --flash-attn}, {name: b, file: /b.gguf}]\n"
+    "  warm: 4s\n  preload: [b, c]\n"
+    "  models: [{name: a, file: a.gguf, args: --flash-attn}, {name: b, file: /b.gguf}, {name: c, task: embed,\n"
+    "    context: 2048, parallel: 8, threads: 3, gpu_layers: all, flash_attention: on, draft: ngram, projector: p.gguf,\n"
+    "    keep_alive: 0, pin: yes}]\n"
     "endpoints:\n- name: e\n  provider: p\n  key: \" pre-${GRIDTIE_TEST_VALUE} \"\n  retention: no\n"
     "  models: [m, {name: n, context: 10, vision: true, tools: false}]\n"
     "  proxy: http://proxy:3128\n  ca_file: ~/ca.pem\n"
@@ -185,6 +188,16 @@ TEST(config_reads_every_key_of_the_engine) {
     CHECK_STREQ(c->engine.models[0].file, "/nowhere/a.gguf");
     CHECK_STREQ(c->engine.models[0].args[0], "--flash-attn");
     CHECK_STREQ(c->engine.models[1].file, "/b.gguf");
+    CHECK(c->engine.models[1].task == TASK_AUTO && !c->engine.models[1].has_keep_alive && !c->engine.models[1].pin);
+    const struct config_engine_model *m = &c->engine.models[2];
+    CHECK(m->file == NULL && m->task == TASK_EMBED && m->context == 2048 && m->parallel == 8 && m->threads == 3);
+    CHECK(m->has_keep_alive && m->keep_alive_ms == 0 && m->pin);
+    CHECK_STREQ(m->gpu_layers, "all");
+    CHECK_STREQ(m->flash_attention, "on");
+    CHECK_STREQ(m->draft, "ngram");
+    CHECK_STREQ(m->projector, "/nowhere/p.gguf");
+    CHECK_EQ(c->engine.warm_ms, 4000);
+    CHECK_STREQ(c->engine.preload[1], "c");
     config_unref(c);
 }
 

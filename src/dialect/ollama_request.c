@@ -3,6 +3,7 @@
 // in order and each tool message takes the next open number. An empty conversation or prompt is legal: it loads a model.
 #include "dialect/ollama.h"
 #include "base/limits.h"
+#include "base/times.h"
 
 #define TOKENS_MAX (INT64_C(1) << 40)
 
@@ -356,6 +357,34 @@ static enum err read_think(struct field_reader *rd, const struct field_at *root,
     return ERR_OK;
 }
 
+#define KEEP_MOST_S 31536000.0 // a year
+
+// As Ollama reads it: a number is of seconds, a text a duration, anything below zero means for ever.
+static enum err read_keep_alive(struct field_reader *rd, const struct field_at *root, struct request *r) {
+    static const char expected[] = "a duration like \"5m\", or a number of seconds";
+    yyjson_val *v = yyjson_obj_get(root->val, "keep_alive");
+    if (!v || yyjson_is_null(v))
+        return ERR_OK;
+    r->keep_alive = json_get_src(&rd->doc, root->val, "keep_alive");
+    if (yyjson_is_num(v)) {
+        double s = yyjson_get_num(v);
+        r->keep_ms = s < 0 ? KEEP_FOREVER : (int64_t)((s > KEEP_MOST_S ? KEEP_MOST_S : s) * 1000);
+        return ERR_OK;
+    }
+    if (!yyjson_is_str(v))
+        return field_wrong(rd, root, "keep_alive", expected, v);
+    struct slice s = json_str(v);
+    bool below = s.n > 0 && s.p[0] == '-';
+    s = slice_from(s, below);
+    if (slice_is(s, "0"))
+        r->keep_ms = 0;
+    else if (!times_duration(&s, &r->keep_ms) || s.n)
+        return field_refuse(rd, root, "keep_alive", ERR_BAD_FIELD, "expected a duration like 5m, 30s or 1h30m");
+    if (below && r->keep_ms > 0)
+        r->keep_ms = KEEP_FOREVER;
+    return ERR_OK;
+}
+
 static enum err read_root(struct field_reader *rd, const struct field_at *root, struct request *r) {
     enum err e = field_check_once(rd, root, modelled);
     r->stream = true;
@@ -367,6 +396,8 @@ static enum err read_root(struct field_reader *rd, const struct field_at *root, 
         e = field_refuse(rd, root, "model", ERR_BAD_FIELD, "the name is too long");
     if (!e)
         e = field_bool(rd, root, "stream", &r->stream);
+    if (!e)
+        e = read_keep_alive(rd, root, r);
     if (!e && r->op == OP_EMBED)
         return ollama_read_embed(rd, root, r);
     if (!e)
@@ -405,7 +436,6 @@ enum err ollama_read_request(struct arena *a, enum op op, struct slice body, str
     e = read_root(&rd, &root, r);
     if (e)
         return e;
-    r->keep_alive = json_get_src(&rd.doc, val, "keep_alive");
     *ret = r;
     return request_complete(&rd, r);
 }

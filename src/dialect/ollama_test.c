@@ -47,6 +47,34 @@ TEST(ollama_streams_unless_told_not_to) {
     arena_done(&a);
 }
 
+TEST(ollama_reads_how_long_a_model_is_kept) {
+    static const struct {
+        const char *said;
+        int64_t ms;
+    } rows[] = {{"\"5m\"", 300000},
+                {"\"1h30m\"", 5400000},
+                {"\"300ms\"", 300},
+                {"0", 0},
+                {"\"0\"", 0},
+                {"\"0s\"", 0},
+                {"90", 90000},
+                {"1.5", 1500},
+                {"-1", KEEP_FOREVER},
+                {"-0.5", KEEP_FOREVER},
+                {"\"-1m\"", KEEP_FOREVER},
+                {"null", KEEP_UNSET},
+                {"1e300", 31536000000}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena a;
+        arena_init(&a, 1 << 20, 0);
+        char *talk = arena_printf(&a, "{\"model\":\"m\",\"messages\":[],\"keep_alive\":%s}", rows[i].said);
+        char *embed = arena_printf(&a, "{\"model\":\"m\",\"input\":\"x\",\"keep_alive\":%s}", rows[i].said);
+        CHECK_EQ(read_ok(&a, OP_CHAT, talk)->keep_ms, rows[i].ms);
+        CHECK_EQ(read_ok(&a, OP_EMBED, embed)->keep_ms, rows[i].ms);
+        arena_done(&a);
+    }
+}
+
 TEST(ollama_refuses_wrong_types_by_path) {
     static const struct {
         const char *body, *path;
@@ -54,7 +82,10 @@ TEST(ollama_refuses_wrong_types_by_path) {
                 {"{\"model\":\"m\",\"messages\":3}", "messages"},
                 {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"images\":[\"%%\"]}]}", "messages[0].images[0]"},
                 {"{\"model\":\"m\",\"messages\":[{\"role\":\"x\"}]}", "messages[0].role"},
-                {"{\"model\":\"m\",\"options\":{\"temperature\":\"hot\"}}", "options.temperature"}};
+                {"{\"model\":\"m\",\"options\":{\"temperature\":\"hot\"}}", "options.temperature"},
+                {"{\"model\":\"m\",\"keep_alive\":true}", "keep_alive"},
+                {"{\"model\":\"m\",\"keep_alive\":\"-1\"}", "keep_alive"},
+                {"{\"model\":\"m\",\"keep_alive\":\"5 apples\"}", "keep_alive"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct arena a;
         struct request *r = NULL;
@@ -246,18 +277,16 @@ TEST(ollama_says_load_and_unload) {
     static const struct event events[] = {
         {.kind = EV_START}, {.kind = EV_FINISH, .finish = FINISH_LOAD}, {.kind = EV_END}};
     static const struct {
-        struct slice keep_alive;
+        int64_t keep_ms;
         const char *reason;
     } rows[] = {
-        {SLICE_NONE, "\"load\"}\n"},   {SLICE("\"5m\""), "\"load\"}\n"},   {SLICE("-1"), "\"load\"}\n"},
-        {SLICE("0"), "\"unload\"}\n"}, {SLICE("\"0s\""), "\"unload\"}\n"},
-    };
+        {KEEP_UNSET, "\"load\"}\n"}, {300000, "\"load\"}\n"}, {KEEP_FOREVER, "\"load\"}\n"}, {0, "\"unload\"}\n"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct arena a;
         struct request r;
         arena_init(&a, 1 << 20, 0);
         request_init(&r);
-        r.keep_alive = rows[i].keep_alive;
+        r.keep_ms = rows[i].keep_ms;
         bool fine = slice_ends(written(&a, &r, events, 3), rows[i].reason);
         arena_done(&a);
         CHECK(fine);

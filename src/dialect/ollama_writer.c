@@ -91,20 +91,9 @@ static void put_duration(struct json_writer *j, const char *name, int64_t us) {
     json_kv_int(j, name, us > 0 ? us * 1000 : 1);
 }
 
-// "0", "0s", "0m0s": the model is to go.
-static bool unloads(const struct request *r) {
-    struct slice s = r->keep_alive;
-    if (s.n >= 2 && s.p[0] == '"')
-        s = slice_first(slice_from(s, 1), s.n - 2);
-    for (size_t i = 0; i < s.n; i++)
-        if (!strchr("0.smh", s.p[i]))
-            return false;
-    return s.n > 0 && s.p[0] == '0';
-}
-
 static const char *reason_of(enum finish f, const struct request *r) {
     if (f == FINISH_LOAD)
-        return unloads(r) ? "unload" : "load";
+        return r->keep_ms == 0 ? "unload" : "load";
     return f == FINISH_LENGTH ? "length" : "stop";
 }
 

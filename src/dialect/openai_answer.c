@@ -59,6 +59,8 @@ void openai_read_usage(yyjson_val *root, struct usage *ret) {
     if (yyjson_is_obj(timings)) {
         ret->prompt_us = milliseconds_us(timings, "prompt_ms");
         ret->output_us = milliseconds_us(timings, "predicted_ms");
+        ret->draft_tokens = json_get_int(timings, "draft_n", 0);
+        ret->draft_accepted = json_get_int(timings, "draft_n_accepted", 0);
     }
 }
 

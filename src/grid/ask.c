@@ -24,8 +24,10 @@ static void want_refuse(struct want *w, enum err e, const char *detail) {
         want_deliver(w);
 }
 
-bool engine_want(struct grid *g, const struct target *t, struct loop *l,
+bool engine_want(struct grid *g, const struct target *t, const struct engine_ask *ask, struct loop *l,
                  void (*reply)(void *arg, enum err e, const char *detail), void *arg) {
+    if (ask->keep_ms != KEEP_UNSET)
+        atomic_store(&t->live->engine_keep_ms, ask->keep_ms);
     atomic_thread_fence(memory_order_seq_cst); // the caller counted itself in before: see slot_unload
     if (atomic_load(&t->live->engine_state) == ENGINE_READY)
         return true;
@@ -34,7 +36,8 @@ bool engine_want(struct grid *g, const struct target *t, struct loop *l,
         reply(arg, ERR_NO_MEMORY, "");
         return false;
     }
-    *w = (struct want){.grid = g, .live = t->live, .l = l, .reply = reply, .arg = arg, .err = ERR_DRAINING};
+    *w =
+        (struct want){.grid = g, .live = t->live, .l = l, .ask = *ask, .reply = reply, .arg = arg, .err = ERR_DRAINING};
     atomic_fetch_add(&g->letters, 1);
     if (loop_post(g->main, want_arrived, w) == ERR_OK)
         return false;
@@ -93,14 +96,4 @@ void engine_suspect(struct grid *g, const struct target *t) {
         return;
     if (!order_send(g, t->live, engine_take_suspicion))
         atomic_store(&t->live->engine_state, ENGINE_READY);
-}
-
-int64_t engine_expires_s(const struct grid *g, const struct target *t) {
-    (void)g;
-    return atomic_load_explicit(&t->live->engine_expires_s, memory_order_relaxed);
-}
-
-int64_t engine_memory_bytes(const struct grid *g, const struct target *t) {
-    (void)g;
-    return atomic_load_explicit(&t->live->engine_memory_bytes, memory_order_relaxed);
 }

@@ -17,6 +17,7 @@ enum { // what a model can do, bits
     CAN_EMBED = 1 << 8,
     CAN_DRAW = 1 << 9,
     CAN_SPEAK = 1 << 10,
+    CAN_RERANK = 1 << 11, // and nothing else; the tables do not tell
 };
 
 struct model_facts {

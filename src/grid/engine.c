@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine: all slots together. It decides who may be in memory (an idle model leaves for one that is wanted, a busy
-// one never does), ends what was idle for keep_alive, lets waiters go when their time is over, and brings a new config
-// to what runs. Owns the slots, the store's list and the answers that could not be posted yet. Main thread only; a tick
+// The engine: all slots together. It ends what was idle for keep_alive, lets waiters go when their time is over, and
+// brings a new config to what runs; who may be in memory stands in memory.c. Owns the slots, the store's list and the answers that could not be posted yet. Main thread only; a tick
 // of a second, or a tenth while anyone waits, drives what is bound to time.
 #include "grid/engine.h"
 #include <stdio.h>
-#include <unistd.h>
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "grid/machine.h"
 #include "grid/slot.h"
 
 #define TICK_MS 1000
@@ -69,61 +68,12 @@ static void deliver_again(struct engine *e) {
     }
 }
 
-// ---- memory
-
-static int64_t budget_bytes(const struct engine *e) {
-    if (e->config->engine.memory_bytes > 0)
-        return e->config->engine.memory_bytes;
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page > 0 ? (int64_t)pages / 4 * 3 * page : INT64_MAX;
-}
-
-static struct slot *idlest(const struct engine *e) {
-    struct slot *best = NULL;
-    for (struct slot *s = e->slots; s; s = s->next) {
-        if (s->phase != PHASE_READY || s->waiters || atomic_load(&s->live->in_flight) > 0)
-            continue;
-        if (!best || s->used_ms < best->used_ms)
-            best = s;
-    }
-    return best;
-}
-
-bool engine_make_room(struct slot *wanted) {
-    struct engine *e = wanted->e;
-    int64_t staying = 0, need = slot_need(wanted), budget = budget_bytes(e);
-    unsigned loaded = 0;
-    for (struct slot *s = e->slots; s; s = s->next) {
-        if (!s->child || s == wanted)
-            continue;
-        loaded++;
-        if (s->phase != PHASE_STOPPING)
-            staying += s->need_bytes;
-    }
-    if (loaded == 0) {
-        if (need > budget)
-            LOG(LOG_WARN, "engine_memory", LOG_S("model", wanted->name), LOG_I("needs", need), LOG_I("budget", budget));
-        return true; // alone it may try
-    }
-    bool stopping = false;
-    for (struct slot *s = e->slots; s; s = s->next)
-        stopping = stopping || (s->child && s->phase == PHASE_STOPPING);
-    while (staying > budget - need) {
-        struct slot *victim = idlest(e);
-        if (!victim || !slot_unload(victim))
-            return false;
-        staying -= victim->need_bytes;
-        stopping = true;
-    }
-    return !stopping; // what still goes still holds its memory
-}
-
 // ---- time
 
 static void tick_arm(struct engine *e) {
     bool waiting = e->undelivered != NULL;
     for (struct slot *s = e->slots; s && !waiting; s = s->next)
-        waiting = s->waiters != NULL;
+        waiting = slot_is_wanted(s);
     timer_start(&e->tick, waiting ? TICK_WAITING_MS : TICK_MS);
 }
 
@@ -132,41 +82,16 @@ void engine_tick_soon(struct engine *e) {
         timer_start(&e->tick, TICK_WAITING_MS);
 }
 
-static int64_t resident_bytes(int pid) {
-    char path[64], text[128];
-    snprintf(path, sizeof path, "/proc/%d/statm", pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return 0;
-    uint64_t resident = 0;
-    struct slice fields = fgets(text, sizeof text, f) ? slice_str(text) : SLICE_NONE;
-    (void)slice_split(&fields, ' '); // the size; the second is what is resident
-    bool ok = slice_u64(slice_split(&fields, ' '), &resident);
-    fclose(f);
-    return ok && resident < (UINT64_C(1) << 40) ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
-}
-
 static void tick_ready(struct slot *s, uint64_t now) {
-    int64_t keep = s->e->config->engine.keep_alive_ms;
     uint64_t requests = atomic_load_explicit(&s->live->requests, memory_order_relaxed);
     bool busy = atomic_load(&s->live->in_flight) > 0 || requests != s->last_requests;
     s->last_requests = requests;
     if (busy)
         s->used_ms = now;
-    int64_t left = keep - (int64_t)(now - s->used_ms);
-    atomic_store_explicit(&s->live->engine_expires_s, clock_wall_s() + (left > 0 ? left / 1000 : 0),
-                          memory_order_relaxed);
-    int64_t rss = child_pid(s->child) ? resident_bytes(child_pid(s->child)) : 0;
-    if (rss > 0)
-        atomic_store_explicit(&s->live->engine_memory_bytes, rss, memory_order_relaxed);
+    memory_look(s, now);
+    int64_t left = slot_show_expiry(s, now);
     if ((left <= 0 && !busy) || s->unload_asked)
         (void)slot_unload(s);
-}
-
-static void queue_again(struct engine *e) {
-    for (struct slot *s = e->slots; s; s = s->next)
-        if (s->phase == PHASE_QUEUED)
-            slot_continue(s);
 }
 
 static void engine_tick(struct timer *t) {
@@ -177,8 +102,10 @@ static void engine_tick(struct timer *t) {
         slot_expire(s, now);
         if (s->phase == PHASE_READY)
             tick_ready(s, now);
+        else if (s->phase == PHASE_OFF && s->load_asked && !s->verifying)
+            slot_begin(s);
     }
-    queue_again(e);
+    memory_press(e);
     engine_slot_ended(e);
     tick_arm(e);
 }
@@ -199,6 +126,7 @@ void engine_take_unload(struct engine *e, const struct target_live *live) {
     struct slot *s = slot_of(e, live);
     if (!s || e->closing)
         return;
+    s->load_asked = false;
     s->unload_asked = s->child != NULL; // a busy or loading one goes once it is idle
     (void)slot_unload(s);
 }
@@ -226,6 +154,38 @@ static enum err slots_add(struct engine *e, const struct models *models, struct 
     return ERR_OK;
 }
 
+static void slot_configure(struct slot *s) {
+    s->model = model_named(s->e->models, s->name);
+    s->pinned = s->model && options_of(&s->e->config->engine, s->model).pin;
+    atomic_store_explicit(&s->live->engine_pinned, s->pinned, memory_order_relaxed);
+    if (!s->model)
+        slot_refuse(s, ERR_ENGINE, "the model is not in the store any more");
+    if (s->child && (!s->model || slot_recipe_changed(s)))
+        s->unload_asked = true;
+}
+
+static bool is_in(const char **list, size_t n, const char *name) {
+    for (size_t i = 0; name && i < n; i++)
+        if (strcmp(list[i], name) == 0)
+            return true;
+    return false;
+}
+
+// At start, and what a reload adds: a model that somebody unloaded since then stays so.
+static void preload(struct engine *e, const struct config *before) {
+    const struct config_engine *now = &e->config->engine;
+    for (struct slot *s = e->slots; s; s = s->next) {
+        const char *alias = s->model ? s->model->alias : NULL;
+        bool asked =
+            s->model && (is_in(now->preload, now->n_preload, s->name) || is_in(now->preload, now->n_preload, alias));
+        bool known = before && (is_in(before->engine.preload, before->engine.n_preload, s->name) ||
+                                is_in(before->engine.preload, before->engine.n_preload, alias));
+        s->load_asked = s->load_asked ? asked : asked && !known && !s->child;
+        if (s->load_asked)
+            engine_tick_soon(e);
+    }
+}
+
 enum err engine_configure(struct engine *e, struct config *c, struct models *m, struct buf *problem) {
     struct config *old_config = e->config;
     struct models *old_models = e->models;
@@ -234,13 +194,10 @@ enum err engine_configure(struct engine *e, struct config *c, struct models *m, 
         return err;
     e->config = config_ref(c);
     e->models = m;
-    for (struct slot *s = e->slots; s; s = s->next) {
-        s->model = model_named(m, s->name);
-        if (!s->model)
-            slot_refuse(s, ERR_ENGINE, "the model is not in the store any more");
-        if (s->child && (!s->model || slot_recipe_changed(s)))
-            s->unload_asked = true;
-    }
+    e->budget = engine_budget_bytes(&c->engine);
+    for (struct slot *s = e->slots; s; s = s->next)
+        slot_configure(s);
+    preload(e, old_config);
     config_unref(old_config);
     models_free(old_models);
     return ERR_OK;
@@ -251,7 +208,7 @@ enum err engine_new(struct loop *l, struct client *client, struct lives *lives, 
     struct engine *e = mem_zalloc(sizeof *e);
     if (!e)
         return ERR_NO_MEMORY;
-    *e = (struct engine){.l = l, .client = client, .lives = lives};
+    *e = (struct engine){.l = l, .client = client, .lives = lives, .cores = machine_cores()};
     e->data_dir = mem_strdup(data_dir);
     e->runtime_dir = mem_strdup(runtime_dir);
     struct buf logs = BUF_INIT(4096);
@@ -313,8 +270,7 @@ static void tick_closed(void *arg) {
 
 void engine_slot_ended(struct engine *e) {
     engine_sweep(e);
-    if (!e->closing)
-        queue_again(e);
+    engine_queue(e);
     if (e->closing && e->open == 0)
         engine_free(e);
 }

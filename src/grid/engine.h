@@ -6,6 +6,7 @@
 #include "grid/snapshot.h"
 
 struct engine;
+#define ENGINE_WHY_BYTES 640 // of a reason that a client reads
 
 // One question "is it ready?", on its way from a loop to the main thread and back. Given to engine_take.
 struct want {
@@ -13,11 +14,12 @@ struct want {
     struct grid *grid;
     struct target_live *live;
     struct loop *l;
+    struct engine_ask ask;
     void (*reply)(void *arg, enum err e, const char *detail);
     void *arg;
-    uint64_t deadline_ms;
+    uint64_t since_ms, deadline_ms;
     enum err err;
-    char detail[384];
+    char detail[ENGINE_WHY_BYTES];
 };
 
 // Directories are copied; client and lives borrowed. Nothing is started.

@@ -33,7 +33,8 @@ struct rig {
 struct reply {
     int n;
     enum err e;
-    char detail[400];
+    char detail[700];
+    struct target_live *live; // counted in, while it is used
 };
 
 static void rig_changed(void *ctx, struct snapshot *s) {
@@ -75,6 +76,8 @@ static struct config *config_make(const struct rig *r, const char *engine, const
     return c;
 }
 
+// More than a fake server takes, so that what counts is what a model must take. The file has a hole of that size.
+#define WEIGHTS_BYTES (256L << 20)
 // One line of config engine.models; the same empty GGUF stands for all weights.
 #define MODEL(name, mode) "    - {name: " name ", file: w.gguf, args: [\"--fake\", " mode "]}\n"
 
@@ -92,7 +95,7 @@ static bool rig_start_with(struct rig *r, const char *engine, const char *models
     snprintf(path, sizeof path, "%s/models/w.gguf", r->dir);
     snprintf(runtime, sizeof runtime, "%s/run", r->dir);
     static const char header[24] = {'G', 'G', 'U', 'F', 3};
-    if (fs_write_atomic(path, slice_of(header, sizeof header), 0600) != ERR_OK)
+    if (fs_write_atomic(path, slice_of(header, sizeof header), 0600) != ERR_OK || truncate(path, WEIGHTS_BYTES) != 0)
         return false;
     char beside[128]; // config takes a file's name as relative to its own folder
     snprintf(beside, sizeof beside, "%s/w.gguf", r->dir);
@@ -144,9 +147,15 @@ static const struct target *rig_target(const struct rig *r, const char *name) {
     return snapshot_target(r->snap, slice_str(name));
 }
 
-static bool rig_want(struct rig *r, const char *name, struct reply *a) {
+static bool rig_ask(struct rig *r, const char *name, const struct engine_ask *ask, struct reply *a) {
     *a = (struct reply){0};
-    return engine_want(r->g, rig_target(r, name), &r->l, answered, a);
+    return engine_want(r->g, rig_target(r, name), ask, &r->l, answered, a);
+}
+
+static const struct engine_ask plain_ask = {.keep_ms = KEEP_UNSET};
+
+static bool rig_want(struct rig *r, const char *name, struct reply *a) {
+    return rig_ask(r, name, &plain_ask, a);
 }
 
 static void rig_await(struct rig *r, const struct reply *a, uint64_t ms) {
@@ -346,7 +355,7 @@ TEST(engine_unloads_what_is_idle) {
 TEST(engine_memory_lets_the_idle_one_go) {
     struct rig r;
     struct reply a;
-    CHECK(rig_start(&r, "memory: 40", MODEL("one", "ok") MODEL("two", "ok"))); // each "needs" 28 bytes
+    CHECK(rig_start(&r, "memory: 500MiB", MODEL("one", "ok") MODEL("two", "ok"))); // room for one
     struct target_live *live = rig_target(&r, "local/one")->live;
     CHECK(!rig_want(&r, "local/one", &a));
     rig_await(&r, &a, 20000);
@@ -358,6 +367,194 @@ TEST(engine_memory_lets_the_idle_one_go) {
     rig_await(&r, &a, 20000);
     CHECK_EQ(a.e, ERR_OK);
     CHECK_EQ(rig_state(&r, "local/one"), ENGINE_OFF);
+    CHECK(rig_stop(&r));
+}
+
+static bool says(const struct reply *a, const char *text) {
+    if (strstr(a->detail, text))
+        return true;
+    unit_fail(__FILE__, __LINE__, "'%s' is not in: %s", text, a->detail);
+    return false;
+}
+
+TEST(engine_does_not_thrash) {
+    static const struct engine_ask elsewhere = {.keep_ms = KEEP_UNSET, .elsewhere = true};
+    struct rig r;
+    struct reply a, first;
+    CHECK(rig_start(&r, "memory: 500MiB", MODEL("one", "2500") MODEL("two", "ok"))); // room for one
+    struct target_live *one = rig_target(&r, "local/one")->live;
+    CHECK(!rig_want(&r, "local/one", &first));
+    CHECK(!rig_ask(&r, "local/two", &elsewhere, &a)); // it is being loaded
+    rig_await(&r, &a, 2000);
+    CHECK_EQ(a.e, ERR_BUSY);
+    CHECK(says(&a, "'one' (314 MiB) is being loaded"));
+    rig_await(&r, &first, 20000);
+    CHECK_EQ(first.e, ERR_OK);
+    CHECK(!rig_ask(&r, "local/two", &elsewhere, &a)); // warm for as long as its load took
+    rig_await(&r, &a, 2000);
+    CHECK_EQ(a.e, ERR_BUSY);
+    CHECK(says(&a, "was used 0 s ago"));
+    atomic_fetch_add(&one->in_flight, 1);
+    CHECK(!rig_ask(&r, "local/two", &elsewhere, &a));
+    rig_await(&r, &a, 2000);
+    CHECK_EQ(a.e, ERR_BUSY);
+    CHECK(says(&a, "answers 1 request;"));
+    atomic_fetch_sub(&one->in_flight, 1);
+    CHECK(!rig_want(&r, "local/two", &a)); // who has no other place waits until it is cold
+    rig_await(&r, &a, 20000);
+    CHECK_EQ(a.e, ERR_OK);
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_OFF);
+    CHECK_EQ(atomic_load(&one->engine_evictions), 1);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_a_wait_for_room_ends_with_its_reason) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "memory: 500MiB\n  wait: 400ms", MODEL("one", "ok") MODEL("two", "ok")));
+    struct target_live *one = rig_target(&r, "local/one")->live;
+    CHECK(!rig_want(&r, "local/one", &a));
+    atomic_fetch_add(&one->in_flight, 2);
+    rig_await(&r, &a, 20000);
+    CHECK(!rig_want(&r, "local/two", &a));
+    rig_await(&r, &a, 10000);
+    CHECK_EQ(a.e, ERR_BUSY);
+    CHECK(says(
+        &a, "model 'two' needs about 314 MiB and others hold the memory for models (engine.memory, 500 MiB): 'one'"));
+    CHECK(says(&a, "answers 2 requests; try again"));
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_READY);
+    atomic_fetch_sub(&one->in_flight, 2);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_a_model_that_never_fits_says_what_would) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "memory: 100MiB", MODEL("one", "ok")));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 5000);
+    CHECK_EQ(a.e, ERR_ENGINE);
+    CHECK(says(
+        &a,
+        "needs at least 256 MiB (256 MiB of weights, context of 4096 tokens in 2 slots), and 100 MiB are for models"));
+    CHECK(says(&a, "smaller quantization, or raise engine.memory"));
+    CHECK_EQ(processes_of(&r), 0);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_a_pinned_model_stays) {
+    static const struct engine_ask at_once = {.keep_ms = 0};
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "memory: 500MiB\n  keep_alive: 0s\n  warm: 0s\n  preload: [one]",
+                    "    - {name: one, file: w.gguf, pin: true, args: [\"--fake\", ok]}\n" MODEL("two", "ok")));
+    CHECK(rig_await_state(&r, "local/one", ENGINE_READY, 20000)); // nobody asked for it
+    CHECK(rig_ask(&r, "local/one", &at_once, &a));
+    rig_turn_ms(&r, 2500);
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_READY);
+    CHECK_EQ(atomic_load(&rig_target(&r, "local/one")->live->engine_expires_s), ENGINE_NEVER);
+    CHECK(!rig_want(&r, "local/two", &a));
+    rig_await(&r, &a, 5000);
+    CHECK_EQ(a.e, ERR_ENGINE);
+    CHECK(says(&a, "of which pinned ones hold 256 MiB"));
+    CHECK(engine_unload(r.g, SLICE("one"))); // a person's word
+    CHECK(rig_await_state(&r, "local/one", ENGINE_OFF, 5000));
+    CHECK(!rig_want(&r, "local/two", &a));
+    rig_await(&r, &a, 20000);
+    CHECK_EQ(a.e, ERR_OK);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_models_that_outgrow_the_memory_go) {
+    static const char models[] = MODEL("one", "ok") MODEL("two", "ok");
+    struct rig r;
+    struct reply a;
+    struct buf why = BUF_INIT(4096);
+    CHECK(rig_start(&r, "memory: 700MiB\n  warm: 0s", models));
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    CHECK(!rig_want(&r, "local/two", &a));
+    atomic_fetch_add(&rig_target(&r, "local/two")->live->in_flight, 1);
+    rig_await(&r, &a, 20000);
+    struct config *c = config_make(&r, "memory: 500MiB\n  warm: 0s", models, NULL); // as if they had grown
+    CHECK_EQ(grid_reload(r.g, c, &why), ERR_OK);
+    config_unref(c);
+    CHECK(rig_await_state(&r, "local/one", ENGINE_OFF, 5000));
+    atomic_fetch_sub(&rig_target(&r, "local/two")->live->in_flight, 1);
+    rig_turn_ms(&r, 1500);
+    CHECK_EQ(rig_state(&r, "local/two"), ENGINE_READY);
+    buf_done(&why);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_a_reload_does_not_load_again_what_was_unloaded) {
+    static const char engine[] = "keep_alive: 1h\n  preload: [one]";
+    struct rig r;
+    struct buf why = BUF_INIT(4096);
+    CHECK(rig_start(&r, engine, MODEL("one", "ok")));
+    CHECK(rig_await_state(&r, "local/one", ENGINE_READY, 20000));
+    CHECK(engine_unload(r.g, SLICE("one")));
+    CHECK(rig_await_state(&r, "local/one", ENGINE_OFF, 5000));
+    struct config *c = config_make(&r, engine, MODEL("one", "ok"), NULL);
+    CHECK_EQ(grid_reload(r.g, c, &why), ERR_OK);
+    config_unref(c);
+    rig_turn_ms(&r, 500);
+    CHECK_EQ(processes_of(&r), 0);
+    buf_done(&why);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_keeps_a_model_as_its_requests_want_it) {
+    static const struct engine_ask forever = {.keep_ms = KEEP_FOREVER}, at_once = {.keep_ms = 0};
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "keep_alive: 1s", MODEL("one", "ok")));
+    struct target_live *one = rig_target(&r, "local/one")->live;
+    CHECK(!rig_ask(&r, "local/one", &forever, &a));
+    rig_await(&r, &a, 20000);
+    rig_turn_ms(&r, 2500);
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_READY);
+    CHECK_EQ(atomic_load(&one->engine_expires_s), ENGINE_NEVER);
+    atomic_fetch_add(&one->in_flight, 1);
+    CHECK(rig_ask(&r, "local/one", &at_once, &a));
+    rig_turn_ms(&r, 1500);
+    CHECK_EQ(rig_state(&r, "local/one"), ENGINE_READY); // it still answers
+    atomic_fetch_sub(&one->in_flight, 1);
+    CHECK(rig_await_state(&r, "local/one", ENGINE_OFF, 5000));
+    CHECK_EQ(atomic_load(&one->engine_keep_ms), KEEP_UNSET);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_whoever_is_watched_goes_first) {
+    static const struct engine_ask watched = {.keep_ms = KEEP_UNSET, .watched = true};
+    struct rig r;
+    struct reply a, two, three;
+    CHECK(rig_start(&r, "memory: 500MiB", MODEL("one", "ok") MODEL("two", "ok") MODEL("three", "ok")));
+    struct target_live *one = rig_target(&r, "local/one")->live;
+    CHECK(!rig_want(&r, "local/one", &a));
+    atomic_fetch_add(&one->in_flight, 1);
+    rig_await(&r, &a, 20000);
+    CHECK(!rig_want(&r, "local/two", &two));
+    rig_turn_ms(&r, 300);
+    CHECK(!rig_ask(&r, "local/three", &watched, &three));
+    rig_turn_ms(&r, 300);
+    atomic_fetch_sub(&one->in_flight, 1);
+    rig_await(&r, &three, 20000);
+    CHECK_EQ(three.e, ERR_OK);
+    CHECK_EQ(two.n, 0);
+    rig_await(&r, &two, 20000);
+    CHECK_EQ(two.e, ERR_OK);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_settings_without_weights_say_so) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "keep_alive: 1h", "    - {name: ghost, pin: true}\n"));
+    CHECK(!rig_want(&r, "local/ghost", &a));
+    rig_await(&r, &a, 5000);
+    CHECK_EQ(a.e, ERR_ENGINE);
+    CHECK(says(&a, "the store has no model 'ghost'"));
     CHECK(rig_stop(&r));
 }
 
@@ -487,7 +684,7 @@ TEST(engine_guard_ends_at_eof) {
 #define CHAOS_STEPS 8
 #define CHAOS_WANTS (CHAOS_PER_RIG * CHAOS_STEPS)
 
-static const char chaos_engine[] = "memory: 60\n  wait: 3s"; // for two of them
+static const char chaos_engine[] = "memory: 700MiB\n  wait: 3s"; // for two of them
 static const char *const chaos_models[] = {MODEL("a", "ok") MODEL("b", "slow") MODEL("c", "crash"),
                                            MODEL("a", "ok") MODEL("b", "slow"), MODEL("b", "slow") MODEL("c", "ok"),
                                            MODEL("a", "slow") MODEL("c", "crash")};
@@ -525,8 +722,12 @@ static void chaos_step(struct chaos *k) {
         chaos_reload(k);
     } else if (t && what < 13) {
         struct reply *a = &k->answers[k->n++];
-        *a = (struct reply){0};
-        a->n = engine_want(k->r.g, t, &k->r.l, answered, a);
+        *a = (struct reply){.live = t->live};
+        atomic_fetch_add(&t->live->in_flight, 1);
+        const struct engine_ask ask = {.keep_ms = rand_r(&k->seed) % 4 ? KEEP_UNSET : rand_r(&k->seed) % 200,
+                                       .elsewhere = rand_r(&k->seed) % 4 == 0,
+                                       .watched = rand_r(&k->seed) % 2 == 0};
+        a->n = engine_want(k->r.g, t, &ask, &k->r.l, answered, a);
     } else if (t && what < 15) {
         (void)engine_unload(k->r.g, t->model);
     } else if (t && what < 18) {
@@ -537,13 +738,31 @@ static void chaos_step(struct chaos *k) {
     rig_turn(&k->r);
 }
 
+// Requests end, some soon and some late; what is loaded never exceeds the memory for two.
+static void chaos_look(struct chaos *k, int one_in) {
+    int ready = 0;
+    for (int i = 0; i < k->n; i++) {
+        struct reply *a = &k->answers[i];
+        if (!a->live || a->n == 0 || rand_r(&k->seed) % one_in)
+            continue;
+        atomic_fetch_sub(&a->live->in_flight, 1);
+        a->live = NULL;
+    }
+    for (size_t i = 0; i < k->r.snap->n_targets; i++)
+        ready += atomic_load(&k->r.snap->targets[i].live->engine_pid) > 0;
+    CHECK(ready <= 2);
+}
+
 static void chaos_run(struct chaos *k) {
     k->n = 0;
     CHECK(rig_start(&k->r, chaos_engine, chaos_models[0]));
-    for (int i = 0; i < CHAOS_PER_RIG * CHAOS_STEPS; i++)
+    for (int i = 0; i < CHAOS_PER_RIG * CHAOS_STEPS; i++) {
         chaos_step(k);
+        chaos_look(k, 3);
+    }
     for (int i = 0; i < k->n; i++)
         rig_await(&k->r, &k->answers[i], 10000);
+    chaos_look(k, 1);
     CHECK(rig_stop(&k->r));
     for (int i = 0; i < k->n; i++)
         if (k->answers[i].n != 1)
@@ -553,8 +772,8 @@ static void chaos_run(struct chaos *k) {
     CHECK_EQ(processes_of(&k->r), 0);
 }
 
-// Each order of questions, unloads, kills of servers and guards, suspicions, reloads and pauses ends with one answer for
-// each question and without a process.
+// Each order of requests, unloads, kills of servers and guards, suspicions, reloads and pauses, over three models of which
+// two have room, ends with one answer for each request and without a process.
 static void chaos(unsigned seed) {
     struct chaos *k = mem_zalloc(sizeof *k);
     CHECK(k);
@@ -601,7 +820,7 @@ static void *asker_run(void *arg) {
             (void)engine_unload(k->r->g, SLICE("one"));
         if (i % 10 == 5)
             engine_suspect(k->r->g, t);
-        if (engine_want(k->r->g, t, &k->l, asker_answered, k))
+        if (engine_want(k->r->g, t, &plain_ask, &k->l, asker_answered, k))
             asker_answered(k, ERR_OK, "");
         (void)uv_run(&k->l.uv, UV_RUN_NOWAIT);
     }

@@ -11,6 +11,7 @@
 #include "grid/catalogue.h"
 #include "grid/endpoint.h"
 #include "grid/inner.h"
+#include "grid/options.h"
 
 #define AGAIN_MS 200
 
@@ -52,12 +53,13 @@ static void header_show(struct target *t, const struct model *m, struct arena *a
                                                  : arena_printf(a, "%.1fB", (double)h->parameters / 1e9));
 }
 
-// The context that a slot of the engine has: what config asks for, if the weights were trained for as much.
-static int64_t engine_context(const struct config *c, const struct model *m) {
-    int64_t most = m->header.context_length, want = c->engine.context;
-    if (want <= 0)
-        return most;
-    return most > 0 && most < want ? most : want;
+static void options_show(struct target *t, const struct config *c, const struct model *m) {
+    static const unsigned can[] = {[TASK_CHAT] = CAN_CHAT, [TASK_EMBED] = CAN_EMBED, [TASK_RERANK] = CAN_RERANK};
+    const struct options o = options_of(&c->engine, m);
+    if (t->context == 0)
+        t->context = o.context;
+    t->can = can[o.task];
+    t->vision |= o.projector != NULL;
 }
 
 static enum err engine_row(struct grid *g, struct snapshot *s, const struct model *m, const char *alias) {
@@ -66,8 +68,7 @@ static enum err engine_row(struct grid *g, struct snapshot *s, const struct mode
     if (!t)
         return ERR_NO_MEMORY;
     header_show(t, m, a);
-    if (t->context == 0)
-        t->context = engine_context(s->config, m);
+    options_show(t, s->config, m);
     t->unix_path = arena_copy(a, slice_str(engine_socket(g->engine, m->name)));
     if (!alias)
         return t->unix_path.p ? ERR_OK : ERR_NO_MEMORY;

@@ -114,7 +114,10 @@ struct target_live {
     _Atomic int in_flight;
     _Atomic uint64_t requests, failures;
     _Atomic uint64_t input_tokens, output_tokens;
-    _Atomic int engine_state; // enum engine_state
+    _Atomic uint64_t cached_tokens;                // of the input: read from the upstream's prompt cache
+    _Atomic uint64_t draft_tokens, draft_accepted; // guessed ahead by speculative decoding, and held
+    _Atomic int engine_state;                      // enum engine_state
+    _Atomic int64_t engine_keep_ms;                // what the last request that said it wants; KEEP_UNSET
     struct health health;
     _Atomic int64_t last_error_wall_us;
     _Atomic int last_err;          // enum err
@@ -123,11 +126,17 @@ struct target_live {
     _Atomic int limits_in_row;     // refusals for a limit, without a success between
     struct window requests_window, tokens_window;
     // engine targets, written by the main thread
-    _Atomic int engine_pid, engine_restarts;                               // 0: not running
-    _Atomic int64_t engine_since_s, engine_expires_s, engine_memory_bytes; // 0: not loaded
+    _Atomic int engine_pid, engine_restarts;             // 0: not running
+    _Atomic int64_t engine_since_s, engine_memory_bytes; // 0: not loaded
+    _Atomic int64_t engine_expires_s;                    // 0: not loaded; ENGINE_NEVER
+    _Atomic int64_t engine_estimate_bytes, engine_vram_bytes, engine_load_ms;
+    _Atomic uint64_t engine_evictions;                     // times that it went for another
+    _Atomic int engine_slots, engine_pinned, engine_draft; // the last: enum engine_draft
     struct target_stats stats;
     struct habit habit; // of its answers
 };
+#define ENGINE_NEVER INT64_MAX
+enum engine_draft { DRAFT_NONE, DRAFT_ASKED, DRAFT_WORKS, DRAFT_REFUSED };
 enum engine_state { ENGINE_OFF, ENGINE_STARTING, ENGINE_READY, ENGINE_FAILED };
 
 enum price_from { PRICE_FROM_NOBODY, PRICE_FROM_CONFIG, PRICE_FROM_CATALOGUE, PRICE_FROM_OWN, PRICE_FROM_ENERGY };
@@ -198,11 +207,17 @@ MUST_CHECK enum err grid_catalogue_update(struct grid *g, void (*done)(void *arg
 // Stops children (engine-notes.md says how), probes and timers; closed when all is gone.
 void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx);
 
+// How a request wants a model of the engine.
+struct engine_ask {
+    int64_t keep_ms; // how long it is to stay afterwards; KEEP_UNSET, KEEP_FOREVER
+    bool elsewhere;  // there is another place to go: it does not wait for room that busy or warm models hold
+    bool watched;    // somebody watches it come: goes before those whom nobody watches
+};
 // Loop thread. Wants the engine to serve t. True: it is ready now. False: reply(arg, err, detail) will be called on
 // loop l exactly once: ERR_OK, ERR_ENGINE (could not be served; detail says why), ERR_BUSY (too many wait, or not ready
 // within config engine.wait; loading goes on), ERR_DRAINING; only when nothing can be posted it is called before this
 // returns. Count live->in_flight before you ask and while using it: an idle model with in_flight 0 may be unloaded.
-bool engine_want(struct grid *g, const struct target *t, struct loop *l,
+bool engine_want(struct grid *g, const struct target *t, const struct engine_ask *ask, struct loop *l,
                  void (*reply)(void *arg, enum err e, const char *detail), void *arg);
 // Any thread: ask to unload (gridtie stop MODEL, keep_alive 0). false: not loaded.
 bool engine_unload(struct grid *g, struct slice model);
@@ -212,8 +227,5 @@ void engine_suspect(struct grid *g, const struct target *t);
 // {"endpoints":[{name, provider, url, zone, models, health, last_error …}]}. From snapshots and atomics.
 void grid_ps_json(struct grid *g, struct buf *out);
 void grid_endpoints_json(struct grid *g, struct buf *out);
-// When the loaded model will be unloaded: wall seconds, 0 if not loaded.
-int64_t engine_expires_s(const struct grid *g, const struct target *t);
-int64_t engine_memory_bytes(const struct grid *g, const struct target *t);
 
 #endif

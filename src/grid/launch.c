@@ -10,8 +10,10 @@
 #include "grid/slot.h"
 
 #define LAUNCH_ARGS_MAX 256
-#define LAUNCH_CACHE_MIB "1024" // the server's own default of 8 GiB for prompt states is too much beside weights
-#define LAUNCH_CONTEXT 4096     // tokens per slot, where neither config nor the weights say
+// For prompts that left their slot. The server's own default of 8 GiB is too much beside weights: a sixteenth of what
+// there is for models, within these bounds.
+#define LAUNCH_CACHE_LEAST_MIB 64
+#define LAUNCH_CACHE_MOST_MIB 1024
 
 static const char *usable(const char *path) {
     return path && access(path, X_OK) == 0 ? path : NULL;
@@ -72,29 +74,6 @@ static const char *binary_find(const struct config_engine *c, struct arena *a, s
     return found;
 }
 
-static int64_t context_of(const struct slot *s) {
-    int64_t want = s->e->config->engine.context, most = s->model->header.context_length;
-    if (want <= 0)
-        want = LAUNCH_CONTEXT;
-    return most > 0 && most < want ? most : want;
-}
-
-static int64_t parallel_of(const struct slot *s) {
-    return s->e->config->engine.parallel > 0 ? s->e->config->engine.parallel : 1;
-}
-
-static int64_t threads_of(const struct slot *s) {
-    if (s->e->config->engine.threads > 0)
-        return s->e->config->engine.threads;
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n;
-}
-
-int64_t slot_need(const struct slot *s) {
-    int64_t weights = s->model->size_bytes;
-    return weights + weights / 5 + gguf_kv_bytes(&s->model->header, context_of(s) * parallel_of(s));
-}
-
 struct args {
     const char **v;
     size_t n;
@@ -117,10 +96,55 @@ static void args_number(struct args *x, struct arena *a, const char *flag, int64
     args_pair(x, flag, arena_printf(a, "%lld", (long long)value));
 }
 
+static int64_t cache_mib(const struct engine *e) {
+    int64_t mib = e->budget / 16 >> 20;
+    return mib < LAUNCH_CACHE_LEAST_MIB  ? LAUNCH_CACHE_LEAST_MIB
+           : mib > LAUNCH_CACHE_MOST_MIB ? LAUNCH_CACHE_MOST_MIB
+                                         : mib;
+}
+
+static void args_list(struct args *x, const char *const *v, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        args_add(x, v[i]);
+}
+
+// An input for a vector is read in one piece, so the batch must hold a whole context.
+static void args_task(struct args *x, struct arena *a, const struct options *o) {
+    if (o->task == TASK_CHAT) {
+        args_add(x, "--jinja");
+        return;
+    }
+    args_add(x, o->task == TASK_RERANK ? "--reranking" : "--embeddings");
+    args_number(x, a, "-b", o->context);
+    args_number(x, a, "-ub", o->context);
+}
+
+static void args_draft(struct args *x, struct arena *a, const struct options *o, const struct draft *d) {
+    if (d->ngram)
+        args_pair(x, "--spec-type", "ngram-simple");
+    if (!d->path)
+        return;
+    args_pair(x, "--spec-type", "draft-simple");
+    args_pair(x, "-md", arena_strdup(a, d->path));
+    if (o->own->gpu_layers)
+        args_pair(x, "-ngld", o->own->gpu_layers);
+}
+
+static void args_own(struct args *x, const struct options *o) {
+    if (o->own && o->own->gpu_layers)
+        args_pair(x, "-ngl", o->own->gpu_layers);
+    if (o->own && o->own->flash_attention)
+        args_pair(x, "-fa", o->own->flash_attention);
+    if (o->projector)
+        args_pair(x, "--mmproj", o->projector);
+}
+
 const char *const *launch_args(const struct slot *s, struct arena *a, struct buf *problem) {
     const struct config_engine *c = &s->e->config->engine;
+    const struct options o = options_of(c, s->model);
     const char *binary = binary_find(c, a, problem);
-    if (!binary)
+    struct draft d;
+    if (!binary || options_draft(&o, s->e->models, &d, problem) != ERR_OK)
         return NULL;
     struct args x = {.v = arena_array(a, LAUNCH_ARGS_MAX + 1, sizeof(char *))};
     if (!x.v)
@@ -129,20 +153,18 @@ const char *const *launch_args(const struct slot *s, struct arena *a, struct buf
     args_pair(&x, "--host", s->socket_path);
     args_pair(&x, "-m", s->model->path);
     args_pair(&x, "--alias", s->name);
-    args_number(&x, a, "-c", context_of(s) * parallel_of(s));
-    args_number(&x, a, "-np", parallel_of(s));
-    args_number(&x, a, "-t", threads_of(s));
-    args_pair(&x, "--cache-ram", LAUNCH_CACHE_MIB);
+    args_number(&x, a, "-c", o.context * o.parallel);
+    args_number(&x, a, "-np", o.parallel);
+    args_number(&x, a, "-t", o.threads > 0 ? o.threads : s->e->cores);
+    args_number(&x, a, "--cache-ram", cache_mib(s->e));
     args_add(&x, "--offline");
     args_add(&x, "--no-webui");
     args_add(&x, "--metrics");
-    args_add(&x, "--jinja");
-    if (s->model->header.embedding)
-        args_add(&x, "--embeddings");
-    for (size_t i = 0; i < c->n_args; i++)
-        args_add(&x, c->args[i]);
-    for (size_t i = 0; i < s->model->n_args; i++)
-        args_add(&x, s->model->args[i]);
+    args_task(&x, a, &o);
+    args_draft(&x, a, &o, &d);
+    args_own(&x, &o);
+    args_list(&x, c->args, c->n_args);
+    args_list(&x, o.own ? o.own->args : NULL, o.own ? o.own->n_args : 0);
     if (!x.failed)
         return x.v;
     buf_append_str(problem, "too many arguments for llama-server");

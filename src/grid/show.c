@@ -5,11 +5,53 @@
 #include "base/json.h"
 #include "grid/health.h"
 #include "grid/inner.h"
+#include "grid/options.h"
 
 #define LOAD(x) atomic_load_explicit(&(x), memory_order_relaxed)
 
+static void draft_put(struct json_writer *w, const struct target_live *live) {
+    static const char *const names[] = {
+        [DRAFT_NONE] = NULL, [DRAFT_ASKED] = "unknown", [DRAFT_WORKS] = "works", [DRAFT_REFUSED] = "refused"};
+    const char *state = names[LOAD(live->engine_draft)];
+    json_key(w, "draft");
+    if (!state) {
+        json_put_null(w);
+        return;
+    }
+    json_obj(w);
+    json_kv_cstr(w, "state", state);
+    json_kv_int(w, "tokens", (int64_t)LOAD(live->draft_tokens));
+    json_kv_int(w, "accepted", (int64_t)LOAD(live->draft_accepted));
+    json_obj_end(w);
+}
+
+static void memory_put(struct json_writer *w, const struct target *t) {
+    int64_t at = LOAD(t->live->engine_expires_s);
+    json_kv_int(w, "memory_bytes", LOAD(t->live->engine_memory_bytes));
+    json_kv_int(w, "estimated_bytes", LOAD(t->live->engine_estimate_bytes));
+    json_kv_int(w, "vram_bytes", LOAD(t->live->engine_vram_bytes));
+    json_kv_int(w, "size_bytes", t->size_bytes);
+    json_kv_int(w, "load_ms", LOAD(t->live->engine_load_ms));
+    json_kv_int(w, "evictions", (int64_t)LOAD(t->live->engine_evictions));
+    json_kv_bool(w, "pinned", LOAD(t->live->engine_pinned));
+    if (at == ENGINE_NEVER)
+        json_kv_null(w, "expires_at");
+    else
+        json_kv_int(w, "expires_at", at);
+}
+
+// Who is counted in may still wait for the load, or for a slot.
+static void slots_put(struct json_writer *w, const struct target_live *live) {
+    int in_flight = LOAD(live->in_flight), slots = LOAD(live->engine_slots);
+    bool ready = LOAD(live->engine_state) == ENGINE_READY;
+    json_kv_int(w, "in_flight", in_flight);
+    json_kv_int(w, "slots", slots);
+    json_kv_int(w, "slots_busy", !ready ? 0 : in_flight < slots ? in_flight : slots);
+}
+
 static void ps_row(struct json_writer *w, const struct target *t) {
     const struct target_live *live = t->live;
+    int64_t token_ns = LOAD(live->stats.per_token_ns);
     json_obj(w);
     json_kv_str(w, "name", t->model);
     json_kv_cstr(w, "target", t->name);
@@ -18,14 +60,19 @@ static void ps_row(struct json_writer *w, const struct target *t) {
     json_kv_str(w, "socket", t->unix_path);
     json_kv_int(w, "since", LOAD(live->engine_since_s));
     json_kv_int(w, "starts", LOAD(live->engine_restarts));
+    json_kv_int(w, "context", t->context);
     json_kv_int(w, "requests", (int64_t)LOAD(live->requests));
     json_kv_int(w, "failures", (int64_t)LOAD(live->failures));
-    json_kv_int(w, "in_flight", LOAD(live->in_flight));
+    slots_put(w, live);
     json_kv_int(w, "input_tokens", (int64_t)LOAD(live->input_tokens));
+    json_kv_int(w, "cached_tokens", (int64_t)LOAD(live->cached_tokens));
     json_kv_int(w, "output_tokens", (int64_t)LOAD(live->output_tokens));
-    json_kv_int(w, "memory_bytes", LOAD(live->engine_memory_bytes));
-    json_kv_int(w, "size_bytes", t->size_bytes);
-    json_kv_int(w, "expires_at", LOAD(live->engine_expires_s));
+    if (token_ns > 0)
+        json_kv_num(w, "tokens_per_s", 1e9 / (double)token_ns);
+    else
+        json_kv_null(w, "tokens_per_s");
+    draft_put(w, live);
+    memory_put(w, t);
     json_obj_end(w);
 }
 
@@ -33,6 +80,7 @@ void grid_ps_json(struct grid *g, struct buf *out) {
     struct snapshot *s = grid_snapshot(g);
     struct json_writer w = JSON_WRITER(out);
     json_obj(&w);
+    json_kv_int(&w, "budget_bytes", engine_budget_bytes(&s->config->engine));
     json_key(&w, "models");
     json_arr(&w);
     for (size_t i = 0; i < s->n_targets; i++) {

@@ -33,6 +33,8 @@ static void slot_enter(struct slot *s, enum phase p) {
 
 static void numbers_clear(struct slot *s) {
     atomic_store_explicit(&s->live->engine_pid, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->live->engine_vram_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->live->engine_draft, (int)DRAFT_NONE, memory_order_relaxed);
     atomic_store_explicit(&s->live->engine_since_s, 0, memory_order_relaxed);
     atomic_store_explicit(&s->live->engine_expires_s, 0, memory_order_relaxed);
     atomic_store_explicit(&s->live->engine_memory_bytes, 0, memory_order_relaxed);
@@ -40,29 +42,36 @@ static void numbers_clear(struct slot *s) {
 
 // ---- those who wait
 
+static void waiter_answer(struct slot *s, struct want **at, enum err e, const char *detail) {
+    struct want *w = *at;
+    *at = w->next;
+    s->n_waiters--;
+    s->e->n_waiting--;
+    want_reply(s->e, w, e, detail);
+}
+
 void slot_refuse(struct slot *s, enum err e, const char *detail) {
-    while (s->waiters) {
-        struct want *w = s->waiters;
-        s->waiters = w->next;
-        s->n_waiters--;
-        want_reply(s->e, w, e, detail);
+    while (s->waiters)
+        waiter_answer(s, &s->waiters, e, detail);
+}
+
+void slot_send_elsewhere(struct slot *s) {
+    for (struct want **at = &s->waiters; *at;) {
+        if ((*at)->ask.elsewhere)
+            waiter_answer(s, at, ERR_BUSY, s->held_why);
+        else
+            at = &(*at)->next;
     }
 }
 
 void slot_expire(struct slot *s, uint64_t now_ms) {
-    char why[256];
+    char why[384];
+    snprintf(why, sizeof why, "model '%s' is still being loaded; try again in a moment", s->name);
     for (struct want **at = &s->waiters; *at;) {
-        struct want *w = *at;
-        if (w->deadline_ms > now_ms) {
-            at = &w->next;
-            continue;
-        }
-        *at = w->next;
-        s->n_waiters--;
-        const char *what =
-            s->phase == PHASE_QUEUED ? "waits for memory that busy models hold" : "is still being loaded";
-        snprintf(why, sizeof why, "model '%s' %s; try again in a moment", s->name, what);
-        want_reply(s->e, w, ERR_BUSY, why);
+        if ((*at)->deadline_ms <= now_ms)
+            waiter_answer(s, at, ERR_BUSY, s->phase == PHASE_QUEUED && s->held ? s->held_why : why);
+        else
+            at = &(*at)->next;
     }
 }
 
@@ -71,9 +80,11 @@ static void waiter_add(struct slot *s, struct want *w) {
     while (*at)
         at = &(*at)->next;
     w->next = NULL;
-    w->deadline_ms = clock_mono_ms() + (uint64_t)s->e->config->engine.wait_ms;
+    w->since_ms = clock_mono_ms();
+    w->deadline_ms = w->since_ms + (uint64_t)s->e->config->engine.wait_ms;
     *at = w;
     s->n_waiters++;
+    s->e->n_waiting++;
 }
 
 void slot_take(struct slot *s, struct want *w) {
@@ -86,13 +97,15 @@ void slot_take(struct slot *s, struct want *w) {
         want_reply(s->e, w, ERR_ENGINE, s->reason);
     } else if (s->phase == PHASE_READY && !s->probe) { // with a probe it is under suspicion: wait for what that finds
         want_reply(s->e, w, ERR_OK, "");
-    } else if (s->n_waiters >= LIMIT_ENGINE_WAITERS) {
-        want_reply(s->e, w, ERR_BUSY, "too many requests wait for this model to load");
+    } else if (s->n_waiters >= LIMIT_ENGINE_MODEL_WAITERS || s->e->n_waiting >= LIMIT_ENGINE_WAITERS) {
+        want_reply(s->e, w, ERR_BUSY, "too many requests wait for local models to load");
     } else {
         waiter_add(s, w);
         engine_tick_soon(s->e);
         if (s->phase == PHASE_OFF && !s->verifying)
             slot_begin(s);
+        else if (s->phase == PHASE_QUEUED)
+            engine_queue(s->e); // if there is still no room, it may go elsewhere
     }
 }
 
@@ -124,6 +137,7 @@ static void slot_failed(struct slot *s) {
         return;
     s->failures = 0;
     s->not_before_ms = 0;
+    s->load_asked = false;
     s->failed_until_ms = now + FAILED_MS;
     slot_enter(s, PHASE_FAILED);
     slot_refuse(s, ERR_ENGINE, s->reason);
@@ -142,6 +156,7 @@ static void slot_child_ended(void *ctx, struct child *c, int status) {
     bool asked = s->phase == PHASE_STOPPING && !s->stop_failed;
     s->child = NULL;
     probe_cancel(s);
+    look_cancel(s);
     numbers_clear(s);
     (void)unlink(s->socket_path);
     reason_of_end(s, c, status);
@@ -151,13 +166,14 @@ static void slot_child_ended(void *ctx, struct child *c, int status) {
     LOG(LOG_INFO, "engine_ended", LOG_S("model", s->name), LOG_I("status", status), LOG_I("asked", asked));
     if (!asked && !s->e->closing)
         slot_failed(s);
-    if (s->phase == PHASE_OFF && s->waiters && !s->e->closing)
+    if (s->phase == PHASE_OFF && slot_is_wanted(s) && !s->e->closing)
         slot_begin(s);
     engine_slot_ended(s->e);
 }
 
 void slot_stop(struct slot *s) {
     probe_cancel(s);
+    look_cancel(s);
     if (!s->child)
         return;
     slot_enter(s, PHASE_STOPPING);
@@ -175,9 +191,11 @@ static void slot_stop_failed(struct slot *s, const char *why) {
 bool slot_unload(struct slot *s) {
     if (s->phase != PHASE_READY)
         return false;
+    int64_t unset = KEEP_UNSET, keep = atomic_exchange(&s->live->engine_keep_ms, KEEP_UNSET);
     atomic_store(&s->live->engine_state, (int)ENGINE_OFF);
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load(&s->live->in_flight) > 0 || s->waiters) {
+        (void)atomic_compare_exchange_strong(&s->live->engine_keep_ms, &unset, keep); // unless it got a new one
         slot_enter(s, PHASE_READY);
         return false;
     }
@@ -193,16 +211,38 @@ bool slot_is_still(const struct slot *s) {
 
 static void probe_start(struct slot *s);
 
+static int64_t keep_ms(const struct slot *s) {
+    int64_t asked = atomic_load_explicit(&s->live->engine_keep_ms, memory_order_relaxed);
+    if (s->pinned)
+        return KEEP_FOREVER;
+    return asked != KEEP_UNSET ? asked : options_of(&s->e->config->engine, s->model).keep_ms;
+}
+
+int64_t slot_show_expiry(struct slot *s, uint64_t now_ms) {
+    int64_t keep = s->model ? keep_ms(s) : 0;
+    int64_t left = keep == KEEP_FOREVER ? INT64_MAX : keep - (int64_t)(now_ms - s->used_ms);
+    int64_t at = left == INT64_MAX ? ENGINE_NEVER : clock_wall_s() + (left > 0 ? left / 1000 : 0);
+    atomic_store_explicit(&s->live->engine_expires_s, at, memory_order_relaxed);
+    return left;
+}
+
 static void slot_ready(struct slot *s) {
-    LOG(LOG_INFO, "engine_ready", LOG_S("model", s->name), LOG_I("pid", child_pid(s->child)),
-        LOG_I("ms", clock_mono_ms() - s->started_ms));
+    struct target_live *live = s->live;
     s->used_ms = clock_mono_ms();
+    s->load_ms = s->used_ms - s->started_ms;
+    s->load_asked = false;
+    s->looked_ms = 0;
+    s->tokens_before = atomic_load(&live->input_tokens) + atomic_load(&live->output_tokens);
+    atomic_store_explicit(&live->engine_pid, child_pid(s->child), memory_order_relaxed);
+    atomic_store_explicit(&live->engine_since_s, clock_wall_s(), memory_order_relaxed);
+    atomic_store_explicit(&live->engine_memory_bytes, s->need_bytes, memory_order_relaxed);
+    atomic_store_explicit(&live->engine_load_ms, (int64_t)s->load_ms, memory_order_relaxed);
+    memory_look(s, s->used_ms);
+    slot_show_expiry(s, s->used_ms);
+    LOG(LOG_INFO, "engine_ready", LOG_S("model", s->name), LOG_I("pid", child_pid(s->child)), LOG_I("ms", s->load_ms),
+        LOG_I("estimated", s->need.likely), LOG_I("memory", atomic_load(&live->engine_memory_bytes)));
     slot_enter(s, PHASE_READY);
-    atomic_store_explicit(&s->live->engine_pid, child_pid(s->child), memory_order_relaxed);
-    atomic_store_explicit(&s->live->engine_since_s, clock_wall_s(), memory_order_relaxed);
-    atomic_store_explicit(&s->live->engine_memory_bytes, s->need_bytes, memory_order_relaxed);
-    atomic_store_explicit(&s->live->engine_expires_s, clock_wall_s() + s->e->config->engine.keep_alive_ms / 1000,
-                          memory_order_relaxed);
+    look_start(s);
     slot_refuse(s, ERR_OK, "");
 }
 
@@ -291,14 +331,14 @@ static void slot_timer(struct timer *t) {
         probe_start(s);
     } else if (s->phase == PHASE_BACKOFF) {
         slot_enter(s, PHASE_OFF);
-        if (s->waiters)
+        if (slot_is_wanted(s))
             slot_begin(s);
     }
 }
 
 // ---- on the way to READY
 
-static void slot_start(struct slot *s) {
+void slot_start(struct slot *s) {
     struct arena a;
     struct buf why = BUF_INIT(1024), log_path = BUF_INIT(4096);
     arena_init(&a, 4u << 20, 4096);
@@ -312,7 +352,8 @@ static void slot_start(struct slot *s) {
     enum err e = argv ? child_start(s->e->l, &o, &s->child, &why) : ERR_ENGINE;
     if (e == ERR_OK) {
         s->started_ms = clock_mono_ms();
-        s->need_bytes = slot_need(s);
+        s->need_bytes = s->need.likely;
+        atomic_store_explicit(&s->live->engine_estimate_bytes, s->need.likely, memory_order_relaxed);
         s->probe_wait_ms = PROBE_FIRST_MS;
         launch_recipe(s, s->recipe);
         slot_enter(s, PHASE_STARTING);
@@ -320,12 +361,23 @@ static void slot_start(struct slot *s) {
         timer_start(&s->timer, s->probe_wait_ms);
         LOG(LOG_INFO, "engine_start", LOG_S("model", s->name));
     } else {
-        slot_enter(s, PHASE_OFF);
-        slot_refuse(s, e, buf_cstr(&why));
+        slot_give_up(s, e, buf_cstr(&why));
     }
     buf_done(&why);
     buf_done(&log_path);
     arena_done(&a);
+}
+
+bool slot_is_wanted(const struct slot *s) {
+    return s->waiters || s->load_asked;
+}
+
+void slot_give_up(struct slot *s, enum err e, const char *why) {
+    if (s->load_asked)
+        LOG(LOG_WARN, "engine_not_loaded", LOG_S("model", s->name), LOG_S("reason", why));
+    s->load_asked = false;
+    slot_enter(s, PHASE_OFF);
+    slot_refuse(s, e, why);
 }
 
 static void slot_go_on(struct slot *s) {
@@ -333,21 +385,19 @@ static void slot_go_on(struct slot *s) {
     if (now < s->not_before_ms) {
         slot_enter(s, PHASE_BACKOFF);
         timer_start(&s->timer, s->not_before_ms - now);
-    } else if (!engine_make_room(s)) {
-        slot_enter(s, PHASE_QUEUED);
-    } else {
-        slot_start(s);
-    }
-}
-
-void slot_continue(struct slot *s) {
-    slot_enter(s, PHASE_OFF);
-    if (!s->waiters)
         return;
-    if (s->model)
-        slot_go_on(s);
-    else
-        slot_refuse(s, ERR_ENGINE, "the model is not in the store any more");
+    }
+    struct buf why = BUF_INIT(1024);
+    enum err e = memory_estimate(s, &why);
+    if (e == ERR_OK) {
+        s->queued_ms = now;
+        s->held = false;
+        slot_enter(s, PHASE_QUEUED);
+        engine_queue(s->e);
+    } else {
+        slot_give_up(s, e, buf_cstr(&why));
+    }
+    buf_done(&why);
 }
 
 struct verify {
@@ -377,8 +427,8 @@ static void verify_done(void *arg) {
     slot_enter(s, PHASE_OFF);
     if (v->err != ERR_OK) {
         LOG(LOG_ERROR, "engine_weights", LOG_S("model", s->name), LOG_S("reason", buf_cstr(&v->problem)));
-        slot_refuse(s, ERR_ENGINE, buf_cstr(&v->problem));
-    } else if (s->waiters && s->model && !s->e->closing) {
+        slot_give_up(s, ERR_ENGINE, buf_cstr(&v->problem));
+    } else if (slot_is_wanted(s) && s->model && !s->e->closing) {
         slot_go_on(s);
     }
     verify_free(v);
@@ -399,21 +449,22 @@ static void slot_verify(struct slot *s) {
     }
     if (v)
         verify_free(v);
-    slot_refuse(s, ERR_NO_MEMORY, "no memory to check the weights");
+    slot_give_up(s, ERR_NO_MEMORY, "no memory to check the weights");
 }
 
 void slot_begin(struct slot *s) {
     slot_enter(s, PHASE_OFF);
     if (!s->model)
-        slot_refuse(s, ERR_ENGINE, "the model is not in the store any more");
+        slot_give_up(s, ERR_ENGINE, "the model is not in the store any more");
     else if (s->model->problem)
-        slot_refuse(s, ERR_ENGINE, s->model->problem);
+        slot_give_up(s, ERR_ENGINE, s->model->problem);
     else if (s->model->sha256)
         slot_verify(s);
     else
         slot_go_on(s);
 }
 
+// What was measured holds for what was started.
 bool slot_recipe_changed(const struct slot *s) {
     uint8_t now[32];
     launch_recipe(s, now);
@@ -470,6 +521,7 @@ static void slot_gone(void *arg) {
 void slot_close(struct slot *s) {
     slot_refuse(s, ERR_DRAINING, "gridtie is shutting down, or the model left the store");
     probe_cancel(s);
+    look_cancel(s);
     slot_enter(s, PHASE_OFF);
     numbers_clear(s);
     timer_close(&s->timer, slot_gone);

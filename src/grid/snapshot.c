@@ -101,6 +101,7 @@ struct target_live *lives_target(struct lives *l, const char *name) {
         mem_free(e);
         return NULL;
     }
+    atomic_init(&e->live.engine_keep_ms, KEEP_UNSET);
     e->next = *bucket;
     *bucket = e;
     return &e->live;

@@ -24,6 +24,7 @@ void request_init(struct request *r) {
         .think_shown = -1,
         .context = -1,
         .dimensions = -1,
+        .keep_ms = KEEP_UNSET,
     };
 }
 

@@ -91,6 +91,10 @@ static inline bool num_set(double v) {
     return v > -1.0e299;
 }
 
+// How long a model stays loaded behind a request, in ms, or:
+#define KEEP_UNSET INT64_MIN
+#define KEEP_FOREVER INT64_C(-1)
+
 struct request {
     int dialect; // enum dialect_id of the client
     enum op op;
@@ -128,6 +132,7 @@ struct request {
     int think_shown;               // -1 unset, 0, 1: does the client want to read the thinking?
     struct slice user;             // OpenAI user, Anthropic metadata.user_id
     struct slice keep_alive;       // Ollama, raw JSON
+    int64_t keep_ms;               // and what it means for a local model: KEEP_UNSET, KEEP_FOREVER
     int64_t context;               // Ollama num_ctx, -1 unset
     struct slice *fallback_models; // OpenRouter's `models`, in order
     size_t n_fallback_models;

@@ -25,6 +25,11 @@ bool usage_merge(struct usage *into, const struct usage *b) {
     fine &= take(&into->prompt_us, b->prompt_us);
     fine &= take(&into->output_us, b->output_us);
     fine &= take(&into->load_us, b->load_us);
+    if (b->draft_tokens > 0 && b->draft_tokens <= COUNT_MAX && b->draft_accepted >= 0 &&
+        b->draft_accepted <= b->draft_tokens) {
+        into->draft_tokens = b->draft_tokens;
+        into->draft_accepted = b->draft_accepted;
+    }
     if (b->input_tokens >= 0 || b->output_tokens >= 0)
         into->estimated = b->estimated;
     return fine;

@@ -18,8 +18,10 @@ struct usage {
     int64_t output_us;
     int64_t load_us;
     bool estimated; // our own count, the upstream gave none
+    // llama-server with speculative decoding: tokens that were guessed ahead, and those of them that held; 0 none
+    int64_t draft_tokens, draft_accepted;
 };
-#define USAGE_NONE ((struct usage){-1, -1, -1, -1, -1, -1, -1, -1, false})
+#define USAGE_NONE ((struct usage){-1, -1, -1, -1, -1, -1, -1, -1, false, 0, 0})
 
 // Takes from `b` what it reports (a stream reports input first, output later). Negative and absurd (> 2^40) values are
 // ignored and false is returned.

@@ -41,7 +41,7 @@ TEST(usage_merge_keeps_estimated_until_counted) {
 
 TEST(usage_cost_counts_each_token_once) {
     struct price p = {.input = 3, .output = 15, .cache_read = 1, .cache_write = 4};
-    struct usage u = {1000, 600, 100, 50, 20, -1, -1, -1, false};
+    struct usage u = {1000, 600, 100, 50, 20, -1, -1, -1, false, 0, 0};
     CHECK_EQ(usage_cost(&u, &p), 300 * 3 + 600 * 1 + 100 * 4 + 50 * 15);
     p.cache_read = p.cache_write = -1;
     CHECK_EQ(usage_cost(&u, &p), 1000 * 3 + 50 * 15);
@@ -85,6 +85,6 @@ TEST(usage_cost_above_a_tier_is_the_tiers_for_all_of_it) {
 
 TEST(usage_cost_caches_beyond_input_do_not_go_negative) {
     struct price p = {.input = 3, .output = 15, .cache_read = 1, .cache_write = 4};
-    struct usage u = {10, 600, 100, 0, -1, -1, -1, -1, false};
+    struct usage u = {10, 600, 100, 0, -1, -1, -1, -1, false, 0, 0};
     CHECK_EQ(usage_cost(&u, &p), 10);
 }

@@ -238,7 +238,9 @@ static void pair_read(struct source *s, struct gguf *g) {
         int64_t v = number_read(s, type);
         g->file_type = v >= 0 && v < 1024 ? (int)v : -1;
     } else if (slice_ends(key, ".pooling_type")) {
-        g->embedding = number_read(s, type) > 0;
+        int64_t pooling = number_read(s, type); // llama.h, enum llama_pooling_type
+        g->embedding = pooling > 0;
+        g->rerank = pooling == 4;
     } else if (number) {
         *number = number_read(s, type);
     } else {

@@ -14,6 +14,7 @@ struct gguf {
     int64_t context_length, block_count, embedding_length, head_count, head_count_kv; // 0: not given
     int file_type;  // general.file_type, -1: not given
     bool embedding; // has a pooling type: a model for embeddings
+    bool rerank;    // whose pooling type is a rank: it orders documents
     bool chat_template, template_tools, template_thinking;
 };
 

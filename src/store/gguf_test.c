@@ -73,6 +73,22 @@ TEST(gguf_reads_what_a_header_says) {
     buf_done(&b);
 }
 
+TEST(gguf_tells_what_vectors_are_for) {
+    for (uint32_t pooling = 0; pooling < 5; pooling++) {
+        struct buf b = BUF_INIT(65536);
+        struct gguf g;
+        buf_append_str(&b, "GGUF");
+        put_u32(&b, 3);
+        put_u64(&b, 0);
+        put_u64(&b, 1);
+        put_pair_u32(&b, "bert.pooling_type", pooling);
+        CHECK_EQ(gguf_read(buf_slice(&b), &g), ERR_OK);
+        CHECK_EQ(g.embedding, pooling > 0);
+        CHECK_EQ(g.rerank, pooling == 4);
+        buf_done(&b);
+    }
+}
+
 TEST(gguf_refuses_every_cut) {
     struct buf b = BUF_INIT(65536);
     header_make(&b);

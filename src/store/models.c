@@ -66,11 +66,25 @@ static void add_configured(struct models *m, const char *data_dir) {
         const char *path = c->models[i].file;
         if (path && path[0] != '/')
             path = arena_printf(&m->arena, "%s/models/%s", data_dir, path);
-        struct model *model = model_add(m, c->models[i].name, path);
-        if (!model)
+        (void)model_add(m, c->models[i].name, path);
+    }
+}
+
+// What config has settings for and nobody has the weights of: a request hears why.
+static void add_missing(struct models *m) {
+    const struct config_engine *c = &m->config->engine;
+    for (size_t i = 0; i < c->n_models; i++) {
+        const char *name = c->models[i].name;
+        bool there = false;
+        for (size_t k = 0; k < m->n && !there; k++)
+            there = strcmp(m->v[k].name, name) == 0 || (m->v[k].alias && strcmp(m->v[k].alias, name) == 0);
+        if (there || m->n >= MODELS_MAX)
             continue;
-        model->args = c->models[i].args;
-        model->n_args = c->models[i].n_args;
+        m->v[m->n++] = (struct model){
+            .name = name,
+            .path = "",
+            .problem =
+                arena_printf(&m->arena, "the store has no model '%s', and engine.models[] names no file for it", name)};
     }
 }
 
@@ -144,6 +158,7 @@ enum err models_new(struct config *c, const char *data_dir, struct models **ret)
         add_configured(m, data_dir);
         add_indexed(m, data_dir);
         add_others(m, data_dir);
+        add_missing(m);
     }
     *ret = m;
     return ERR_OK;

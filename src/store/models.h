@@ -12,8 +12,6 @@ struct model {
     const char *path;
     const char *sha256;  // hex, of indexed weights; NULL: nothing is promised
     const char *problem; // why it can't be served ("no such file: …"); NULL: it can
-    const char **args;   // from config; borrowed of it
-    size_t n_args;
     int64_t size_bytes, modified_s;
     bool header_known; // `header` was read
     struct gguf header;
@@ -21,7 +19,7 @@ struct model {
 
 struct models {
     struct arena arena;
-    struct config *config; // a reference: args point into it
+    struct config *config; // a reference: names point into it
     struct model *v;
     size_t n;
 };

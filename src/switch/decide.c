@@ -45,6 +45,8 @@ static const char *task_out(const struct request *r, const struct target *t) {
         return !has_task || (t->can && !(t->can & CAN_EMBED)) ? "cannot embed" : NULL;
     if (r->op == OP_RERANK)
         return !has_task || t->can & (CAN_CHAT | CAN_EMBED) ? "cannot rerank" : NULL;
+    if (t->can & CAN_RERANK)
+        return "only reranks";
     return t->can & CAN_EMBED && !(t->can & CAN_CHAT) ? "only embeds" : NULL;
 }
 

@@ -49,7 +49,11 @@ static bool engine_asked(struct attempt *at) {
     }
     wait->at = at;
     at->waiting = wait;
-    if (!engine_want(w->grid, at->t, &w->loop, engine_replied, wait))
+    const struct exchange *x = at->x;
+    const struct engine_ask ask = {.keep_ms = x->request->keep_ms,
+                                   .elsewhere = x->next_stage < x->plan.n_stages && x->n_attempts < LIMIT_ATTEMPTS,
+                                   .watched = x->request->stream};
+    if (!engine_want(w->grid, at->t, &ask, &w->loop, engine_replied, wait))
         return false;
     at->waiting = NULL;
     mem_free(wait);

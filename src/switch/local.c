@@ -79,16 +79,11 @@ static void model_loaded(void *arg, enum err e, const char *detail) {
     exchange_resume(x);
 }
 
-static bool wants_unload(const struct exchange *x) {
-    struct slice v = x->request->keep_alive;
-    return slice_is(v, "0") || slice_is(v, "\"0\"") || slice_is(v, "\"0s\"") || slice_is(v, "\"0m\"");
-}
-
 static enum step_result load_run(struct exchange *x) {
     const struct target *t = first_target(x);
     if (!t->endpoint->engine)
         return answer_with(x, USAGE_NONE, FINISH_LOAD);
-    if (wants_unload(x)) {
+    if (x->request->keep_ms == 0) {
         (void)engine_unload(x->w->grid, t->model);
         return answer_with(x, USAGE_NONE, FINISH_LOAD);
     }
@@ -97,7 +92,8 @@ static enum step_result load_run(struct exchange *x) {
         return exchange_refuse(x, ERR_NO_MEMORY, NULL);
     *reply = (struct load_reply){.w = x->w, .x = x};
     memcpy(reply->id, x->id, sizeof reply->id);
-    if (engine_want(x->w->grid, t, &x->w->loop, model_loaded, reply)) {
+    const struct engine_ask ask = {.keep_ms = x->request->keep_ms, .watched = true};
+    if (engine_want(x->w->grid, t, &ask, &x->w->loop, model_loaded, reply)) {
         mem_free(reply);
         return answer_with(x, USAGE_NONE, FINISH_LOAD);
     }

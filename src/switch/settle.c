@@ -43,8 +43,15 @@ static void live_count_tokens(const struct attempt *at) {
         atomic_fetch_add_explicit(&live->input_tokens, (uint64_t)at->usage.input_tokens, memory_order_relaxed);
     if (at->usage.output_tokens > 0)
         atomic_fetch_add_explicit(&live->output_tokens, (uint64_t)at->usage.output_tokens, memory_order_relaxed);
-    // How long the prompt took: as the upstream says, else until the first event.
-    int64_t first_us = at->first_event_us < 0 ? -1 : at->first_event_us - at->start_us;
+    if (at->usage.cache_read_tokens > 0)
+        atomic_fetch_add_explicit(&live->cached_tokens, (uint64_t)at->usage.cache_read_tokens, memory_order_relaxed);
+    if (at->usage.draft_tokens > 0) {
+        atomic_fetch_add_explicit(&live->draft_tokens, (uint64_t)at->usage.draft_tokens, memory_order_relaxed);
+        atomic_fetch_add_explicit(&live->draft_accepted, (uint64_t)at->usage.draft_accepted, memory_order_relaxed);
+    }
+    // How long the prompt took: as the upstream says, else until the first event; a model's load is not part of it.
+    int64_t from_us = at->t->endpoint->engine ? at->asked_us : at->start_us;
+    int64_t first_us = at->first_event_us < 0 ? -1 : at->first_event_us - from_us;
     int64_t cached = at->usage.cache_read_tokens > 0 ? at->usage.cache_read_tokens : 0;
     target_stats_note(&live->stats, at->err, first_us, at->end_us - at->first_event_us, at->usage.output_tokens,
                       at->usage.prompt_us > 0 ? at->usage.prompt_us : first_us, at->usage.input_tokens - cached);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gemini's generateContent: the table that joins the two directions, look-ups that don't mind the spelling of a name, and
+// Gemini's generateContent and its vectors: the table that joins the two directions, look-ups that don't mind the spelling of a name, and
 // errors in Google's shape, {"error": {code, message, status, details}}. Its streams end with their connection, as server-
 // sent events or, without alt=sse, as one JSON array. What an upstream says goes on to the client only where it is about
 // the client's request; the rest stays in problem.detail for the operator. Pure functions and arena memory.
@@ -17,6 +17,7 @@ const struct dialect dialect_gemini = {
     .stream_content_type = "text/event-stream",
     .carried_headers = carried_headers,
     .keepalive = {"\r\n\r\n", 4}, // its own clients take a comment for a broken chunk
+    .tasks = 1u << OP_EMBED,
     .counts_tokens = true,
     .signs_thinking = true,
     .signs_calls = true,

@@ -33,8 +33,18 @@ enum err gemini_read_request(struct arena *a, enum op op, struct slice body, str
 extern const struct dialect_address gemini_addresses[];
 enum err gemini_read_address(struct arena *a, struct slice path, struct slice query, struct request *r,
                              struct problem *problem);
-// "/models/<model>:generateContent…"; arena, NULL when out of memory.
-const char *gemini_path(struct arena *a, struct slice model, enum op op, bool stream, bool array);
+// "/models/<model>:<method>"; arena, NULL when out of memory.
+const char *gemini_path(struct arena *a, struct slice model, const char *method);
+// gemini_embed.c
+MUST_CHECK enum err gemini_read_embed(struct field_reader *rd, const struct field_at *root, struct request *r);
+// From the fields; and from the client's own body, with the model's names changed.
+MUST_CHECK enum err gemini_put_embed(struct arena *a, const struct request *r, struct json_writer *w,
+                                     struct slice model);
+MUST_CHECK enum err gemini_splice_embed(struct arena *a, const struct request *r, struct slice model,
+                                        struct slice *ret);
+MUST_CHECK enum err gemini_read_vectors(struct arena *a, struct slice body, struct event_sink *sink);
+MUST_CHECK enum err gemini_write_vectors(struct arena *a, const struct request *r, const struct answer *answer,
+                                         struct buf *out);
 // gemini_contents.c: `systemInstruction` and `contents` of the root object.
 MUST_CHECK enum err gemini_read_contents(struct field_reader *rd, const struct field_at *root, struct request *r);
 // gemini_tools.c: `tools` and `toolConfig` of the root object.

@@ -7,20 +7,30 @@
 #include "dialect/gemini.h"
 
 #define STREAM ":streamGenerateContent"
+#define EMBED_ONE ":embedContent"
+#define EMBED_MANY ":batchEmbedContents"
 
 const struct dialect_address gemini_addresses[] = {
     {"POST", "/v1beta/models/{model}:generateContent", OP_CHAT},
     {"POST", "/v1beta/models/{model}" STREAM, OP_CHAT},
     {"POST", "/v1beta/models/{model}:countTokens", OP_COUNT_TOKENS},
+    {"POST", "/v1beta/models/{model}" EMBED_ONE, OP_EMBED},
+    {"POST", "/v1beta/models/{model}" EMBED_MANY, OP_EMBED},
     {"POST", "/v1/models/{model}:generateContent", OP_CHAT},
     {"POST", "/v1/models/{model}" STREAM, OP_CHAT},
     {"POST", "/v1/models/{model}:countTokens", OP_COUNT_TOKENS},
+    {"POST", "/v1/models/{model}" EMBED_ONE, OP_EMBED},
+    {"POST", "/v1/models/{model}" EMBED_MANY, OP_EMBED},
     {"POST", "/v1beta/{model}:generateContent", OP_CHAT}, // behind those with "models/", which it would match too
     {"POST", "/v1beta/{model}" STREAM, OP_CHAT},
     {"POST", "/v1beta/{model}:countTokens", OP_COUNT_TOKENS},
+    {"POST", "/v1beta/{model}" EMBED_ONE, OP_EMBED},
+    {"POST", "/v1beta/{model}" EMBED_MANY, OP_EMBED},
     {"POST", "/v1/{model}:generateContent", OP_CHAT},
     {"POST", "/v1/{model}" STREAM, OP_CHAT},
     {"POST", "/v1/{model}:countTokens", OP_COUNT_TOKENS},
+    {"POST", "/v1/{model}" EMBED_ONE, OP_EMBED},
+    {"POST", "/v1/{model}" EMBED_MANY, OP_EMBED},
     {NULL, NULL, OP_CHAT},
 };
 
@@ -84,7 +94,7 @@ static bool stays(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~/@", c));
 }
 
-const char *gemini_path(struct arena *a, struct slice model, enum op op, bool stream, bool array) {
+const char *gemini_path(struct arena *a, struct slice model, const char *method) {
     struct buf b = BUF_INIT(4096);
     bool whole = slice_starts(model, "models/") || slice_starts(model, "tunedModels/");
     buf_append_str(&b, whole ? "/" : "/models/");
@@ -94,12 +104,8 @@ const char *gemini_path(struct arena *a, struct slice model, enum op op, bool st
         else
             buf_printf(&b, "%%%02X", (unsigned char)model.p[i]);
     }
-    if (op == OP_COUNT_TOKENS)
-        buf_append_str(&b, ":countTokens");
-    else
-        buf_append_str(&b, stream ? STREAM : ":generateContent");
-    if (op != OP_COUNT_TOKENS && stream && !array)
-        buf_append_str(&b, "?alt=sse");
+    buf_append_char(&b, ':');
+    buf_append_str(&b, method);
     struct slice path = b.failed ? SLICE_NONE : arena_copy(a, buf_slice(&b));
     buf_done(&b);
     return path.p;

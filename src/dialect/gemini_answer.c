@@ -407,6 +407,8 @@ enum err gemini_reader_finish(struct stream_reader *r, struct event_sink *sink) 
 }
 
 enum err gemini_read_answer(struct arena *a, enum op op, struct slice body, struct event_sink *sink) {
+    if (op == OP_EMBED)
+        return gemini_read_vectors(a, body, sink);
     struct stream_reader *r = gemini_reader_new(a, op);
     if (!r)
         return ERR_NO_MEMORY;

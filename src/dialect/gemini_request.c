@@ -208,7 +208,7 @@ enum err gemini_read_request(struct arena *a, enum op op, struct slice body, str
     r->doc = rd.doc;
     r->include_usage = true;
     const struct field_at root = FIELD_ROOT(yyjson_doc_get_root(rd.doc.doc));
-    e = read_count(&rd, &root, r);
+    e = op == OP_EMBED ? gemini_read_embed(&rd, &root, r) : read_count(&rd, &root, r);
     if (e)
         return e;
     *ret = r;

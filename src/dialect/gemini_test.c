@@ -81,11 +81,9 @@ TEST(gemini_addresses_say_model_and_stream) {
 
 TEST(gemini_paths_for_an_upstream) {
     fresh();
-    CHECK_STREQ(gemini_path(&arena, SLICE("gemini-3"), OP_CHAT, false, false), "/models/gemini-3:generateContent");
-    CHECK_STREQ(gemini_path(&arena, SLICE("m"), OP_CHAT, true, false), "/models/m:streamGenerateContent?alt=sse");
-    CHECK_STREQ(gemini_path(&arena, SLICE("m"), OP_CHAT, true, true), "/models/m:streamGenerateContent");
-    CHECK_STREQ(gemini_path(&arena, SLICE("models/m"), OP_COUNT_TOKENS, true, false), "/models/m:countTokens");
-    CHECK_STREQ(gemini_path(&arena, SLICE("a?b #c"), OP_CHAT, false, false), "/models/a%3Fb%20%23c:generateContent");
+    CHECK_STREQ(gemini_path(&arena, SLICE("gemini-3"), "generateContent"), "/models/gemini-3:generateContent");
+    CHECK_STREQ(gemini_path(&arena, SLICE("models/m"), "countTokens"), "/models/m:countTokens");
+    CHECK_STREQ(gemini_path(&arena, SLICE("a?b #c"), "generateContent"), "/models/a%3Fb%20%23c:generateContent");
     fresh();
 }
 

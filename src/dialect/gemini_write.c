@@ -283,6 +283,10 @@ static void put_count(struct gemini_out *out, struct slice model) {
 
 static enum err write_fields(struct gemini_out *out, struct slice model) {
     struct json_writer *w = &out->w;
+    if (out->r->op == OP_EMBED) {
+        enum err e = gemini_put_embed(out->a, out->r, w, model);
+        return e ? e : buf_into_arena(w->out, out->a, &out->wire->body);
+    }
     json_obj(w);
     if (out->r->op == OP_COUNT_TOKENS)
         put_count(out, model);
@@ -317,7 +321,7 @@ static struct slice config_with_bound(struct gemini_out *out, yyjson_val *config
     return buf_into_arena(&b, out->a, &text) ? SLICE_NONE : text;
 }
 
-static enum err write_source(struct gemini_out *out) {
+static enum err write_source(struct gemini_out *out, struct slice model) {
     const struct request *r = out->r;
     const struct field_at root = FIELD_ROOT(yyjson_doc_get_root(r->doc.doc));
     struct edit edits[2];
@@ -331,6 +335,8 @@ static enum err write_source(struct gemini_out *out) {
     if (yyjson_obj_get(root.val, "model")) // ours, where the path has the upstream's
         edits[n++] = (struct edit){"model", SLICE_NONE};
     out->wire->verbatim = true;
+    if (r->op == OP_EMBED)
+        return gemini_splice_embed(out->a, r, model, &out->wire->body);
     return splice(out->a, &r->doc, edits, n, NULL, 0, &out->wire->body);
 }
 
@@ -340,17 +346,25 @@ static bool can_splice(const struct request *r) {
     return r->op != OP_COUNT_TOKENS || !gemini_get(yyjson_doc_get_root(r->doc.doc), "generateContentRequest");
 }
 
+static const char *method_of(const struct request *r, bool splices, bool stream, bool array) {
+    if (r->op == OP_COUNT_TOKENS)
+        return "countTokens";
+    if (r->op == OP_EMBED)
+        return splices && r->one_vector ? "embedContent" : "batchEmbedContents";
+    return !stream ? "generateContent" : array ? "streamGenerateContent" : "streamGenerateContent?alt=sse";
+}
+
 enum err gemini_write_request(struct arena *a, const struct request *r, const struct write_options *o,
                               struct wire_request *ret, struct problem *problem) {
     struct buf b = BUF_INIT(BODY_MAX);
     struct slice model = o->model.p ? o->model : r->model;
     bool splices = can_splice(r), stream = will_stream(r, o);
     *ret = (struct wire_request){.json_array = splices && stream && r->stream && r->stream_array};
-    ret->path = gemini_path(a, model, r->op, stream, ret->json_array);
+    ret->path = gemini_path(a, model, method_of(r, splices, stream, ret->json_array));
     notes_init(&ret->notes);
     struct gemini_out out = {
         .a = a, .r = r, .o = o, .wire = ret, .w = JSON_WRITER(&b), .foreign = r->dialect != DIALECT_GEMINI};
-    enum err e = !ret->path ? ERR_NO_MEMORY : splices ? write_source(&out) : write_fields(&out, model);
+    enum err e = !ret->path ? ERR_NO_MEMORY : splices ? write_source(&out, model) : write_fields(&out, model);
     buf_done(&b);
     if (e)
         *problem = PROBLEM(e);

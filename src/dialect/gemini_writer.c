@@ -173,6 +173,8 @@ enum err gemini_write_answer(struct arena *a, const struct request *r, const str
     bool hides = r->dialect == DIALECT_GEMINI && r->think_shown == 0;
     if (r->op == OP_COUNT_TOKENS)
         return put_count(&w, answer);
+    if (r->op == OP_EMBED)
+        return gemini_write_vectors(a, r, answer, out);
     json_obj(&w);
     json_key(&w, "candidates");
     json_arr(&w);

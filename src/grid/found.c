@@ -97,10 +97,10 @@ static void gemini_entry(yyjson_val *v, struct found_model *m) {
     size_t i, n;
     bool generates = !methods;
     yyjson_arr_foreach(methods, i, n, method) {
-        generates |= yyjson_equals_str(method, "generateContent");
+        generates |= yyjson_equals_str(method, "generateContent") || yyjson_equals_str(method, "embedContent");
     }
     struct slice name = json_get_str(v, "name");
-    if (generates) // the others embed, or make pictures by another address
+    if (generates) // the others make pictures or films by another address
         m->name = slice_starts(name, "models/") ? slice_from(name, 7) : name;
     m->context = json_get_int(v, "inputTokenLimit", 0);
 }

@@ -137,7 +137,7 @@ def test_the_root_says_what_ollamas_clients_expect(three):
 def test_an_unknown_address_is_404_in_the_dialect_of_its_path(three):
     for path, dialect in (("/v1/nothing", "openai"), ("/v1/messages/nothing", "anthropic"), ("/api/nothing", "ollama"),
                           ("/v1/responses/nothing", "responses"), ("/v1beta/nothing", "gemini"),
-                          ("/v1beta/models/m:embedContent", "gemini")):
+                          ("/v1beta/models/m:predict", "gemini")):
         reply = three.daemon.post(path, {})
         assert reply.status == 404
         assert_error_shape(dialect, reply)

@@ -42,6 +42,18 @@ def test_generate(versions, model):
     assert r.usage_metadata.total_token_count == 13
 
 
+@pytest.mark.skipif(DIRECT, reason="the scripted provider has no vectors of its own")
+@pytest.mark.parametrize("upstream", ["openai", "ollama", "gemini"])
+def test_embed_content(versions, provider, upstream):
+    body = {"openai": {"object": "list", "model": "m", "data": [{"object": "embedding", "index": i, "embedding": [0.5, -i]} for i in (0, 1)]},
+            "ollama": {"model": "m", "embeddings": [[0.5, 0], [0.5, -1]]},
+            "gemini": {"embeddings": [{"values": [0.5, 0]}, {"values": [0.5, -1]}]}}[upstream]
+    provider.reset()
+    provider.script([{"body": json.dumps(body), "content_type": "application/json"}])
+    r = versions.models.embed_content(model=f"{upstream}/m", contents=["one", "two"], config=types.EmbedContentConfig(output_dimensionality=2))
+    assert [e.values for e in r.embeddings] == [[0.5, 0], [0.5, -1]]
+
+
 def test_stream(versions, model):
     chunks = list(versions.models.generate_content_stream(model=model, contents=order(text="one two three four")))
     assert "".join(c.text or "" for c in chunks) == "one two three four"

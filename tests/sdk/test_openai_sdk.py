@@ -71,12 +71,13 @@ def test_image(client, model):
 
 
 @pytest.mark.skipif(DIRECT, reason="the scripted provider has no vectors of its own")
-@pytest.mark.parametrize("upstream", ["openai", "ollama"])
+@pytest.mark.parametrize("upstream", ["openai", "ollama", "gemini"])
 def test_embeddings(client, provider, upstream):
     """The package asks for base64, and reads either."""
     body = {"openai": {"object": "list", "model": "m", "usage": {"prompt_tokens": 2, "total_tokens": 2},
                        "data": [{"object": "embedding", "index": i, "embedding": [0.5, -i]} for i in (0, 1)]},
-            "ollama": {"model": "m", "embeddings": [[0.5, 0], [0.5, -1]], "prompt_eval_count": 2}}[upstream]
+            "ollama": {"model": "m", "embeddings": [[0.5, 0], [0.5, -1]], "prompt_eval_count": 2},
+            "gemini": {"embeddings": [{"values": [0.5, 0]}, {"values": [0.5, -1]}], "usageMetadata": {"promptTokenCount": 2}}}[upstream]
     for more in ({}, {"encoding_format": "float"}):
         provider.reset()
         provider.script([{"body": json.dumps(body), "content_type": "application/json"}])

@@ -33,6 +33,12 @@ static const char *error_text(struct arena *a, yyjson_val *e) {
                    : text_printf(a, "%.*s", SLICE_FMT(text));
 }
 
+static const char *provider_text(struct arena *a, yyjson_val *e) {
+    struct slice version = json_get_str(e, "version");
+    const char *name = text_plain(a, json_get_str(e, "provider"));
+    return version.n ? text_printf(a, "%s %s", name, text_plain(a, version)) : name;
+}
+
 static void endpoints_show(struct arena *a, yyjson_val *root) {
     static const char *const heads[] = {"ENDPOINT", "PROVIDER",  "ZONE",    "FOUND BY", "HEALTH",     ">MODELS",
                                         ">LATENCY", ">REQUESTS", ">FAILED", "URL",      "LAST ERROR", NULL};
@@ -48,7 +54,7 @@ static void endpoints_show(struct arena *a, yyjson_val *root) {
     table_init(&t, a, heads);
     yyjson_arr_foreach(endpoints, i, n, e) {
         table_add(&t, json_get_str(e, "name"));
-        table_add(&t, json_get_str(e, "provider"));
+        table_add_str(&t, provider_text(a, e));
         table_add(&t, json_get_str(e, "zone"));
         table_add(&t, json_get_str(e, "found_by"));
         table_add(&t, json_get_str(e, "health"));

@@ -112,18 +112,18 @@ static void show_drops(struct arena *a, yyjson_val *x) {
         (void)printf("  and %lld more\n", (long long)skipped);
 }
 
-void why_show(struct arena *a, yyjson_val *x) {
-    yyjson_val *attempts = yyjson_obj_get(x, "attempts"), *at;
+void why_show(struct arena *a, yyjson_val *record) {
+    yyjson_val *attempts = yyjson_obj_get(record, "attempts"), *at;
     size_t i, n;
-    show_asked(a, x);
-    show_result(a, x);
-    show_times(a, x);
-    show_usage(a, x);
+    show_asked(a, record);
+    show_result(a, record);
+    show_times(a, record);
+    show_usage(a, record);
     line("attempts", yyjson_arr_size(attempts) ? "" : "none: no target was asked");
     yyjson_arr_foreach(attempts, i, n, at) {
         show_attempt(a, at);
     }
-    show_drops(a, x);
+    show_drops(a, record);
 }
 
 static bool id_is_plain(const char *id) {

@@ -17,8 +17,9 @@
 #define PROBE_FAR_MS 300000
 #define PROBE_AGAIN_NEAR_MS 2000 // least time between two, where there is a reason to ask
 #define PROBE_AGAIN_FAR_MS 30000
-#define PROBE_RETRY_MS 2000         // after a failure; doubled each time, up to PROBE_FAR_MS
-#define PROBE_LOST_AFTER 2          // refused connections in a row
+#define PROBE_RETRY_MS 2000 // after a failure; doubled each time, up to PROBE_FAR_MS
+#define PROBE_LOST_AFTER 2  // refused connections in a row
+#define ABOUT_BYTES (256u << 10)
 #define PROBE_LIMIT_MS 15000        // a list is small; a host that hangs is asked again later
 #define PROBE_BODY_BYTES (8u << 20) // OpenRouter's list is about 1 MB
 #define PROBE_ARENA_BYTES (64u << 20)
@@ -34,6 +35,7 @@ struct probe {
     struct buf body;
     int status;
     bool health_only; // config lists the models
+    bool about;       // this question is which version the server has; its answer is good for nothing else
     bool was_sick;    // as last logged
     uint64_t asked_ms;
     struct arena arenas[2];
@@ -159,9 +161,55 @@ static void probe_well(struct probe *p) {
         timer_start(&p->timer, p->e->near ? PROBE_NEAR_MS : PROBE_FAR_MS);
 }
 
+// "1.8.3" as one number; -1: it is no version.
+static int64_t version_pack(struct slice text) {
+    int64_t packed = 0;
+    for (int i = 0; i < 3; i++) {
+        struct slice part = slice_split(&text, '.');
+        uint64_t v = 0;
+        if ((!slice_u64(part, &v) && (i == 0 || part.n)) || v >= 1 << 20)
+            return -1;
+        packed = packed << 20 | (int64_t)v;
+    }
+    return packed > 0 ? packed : -1;
+}
+
+static int64_t version_of(struct slice body) {
+    struct arena a;
+    struct json_doc d;
+    struct json_error why;
+    int64_t v = -1;
+    arena_init(&a, ABOUT_BYTES * 8, 0);
+    if (json_read(&a, body, &d, &why) == ERR_OK)
+        v = version_pack(json_get_str(yyjson_doc_get_root(d.doc), "version"));
+    arena_done(&a);
+    return v;
+}
+
+static void about_end(struct probe *p, enum err e) {
+    bool well = e == ERR_OK && p->status == 200 && !p->body.failed && p->body.len <= ABOUT_BYTES;
+    atomic_store_explicit(&p->live->version, well ? version_of(buf_slice(&p->body)) : -1, memory_order_relaxed);
+    p->about = false;
+    buf_done(&p->body);
+    timer_start(&p->timer, PROBE_NEAR_MS);
+}
+
+// One's own server may say more of itself; it is asked when it is new, or has other models than before.
+static void about_ask(struct probe *p, bool changed) {
+    bool known = atomic_load_explicit(&p->live->version, memory_order_relaxed) != 0;
+    if (!p->e->provider->about_path || !p->e->near || p->health_only || (known && !changed))
+        return;
+    p->about = true;
+    timer_start(&p->timer, 0);
+}
+
 static void probe_end(struct probe *p, enum err e) {
     bool changed = false;
     p->fetch = NULL;
+    if (p->about) {
+        about_end(p, e);
+        return;
+    }
     if (e == ERR_OK && p->status / 100 != 2)
         e = dialect_err_of_status(p->status);
     if (e == ERR_OK && p->body.failed)
@@ -174,6 +222,7 @@ static void probe_end(struct probe *p, enum err e) {
         return;
     }
     probe_well(p);
+    about_ask(p, changed);
     if (changed)
         p->changed(p->ctx); // last of all: it may close the probe
 }
@@ -212,6 +261,8 @@ static size_t auth_put(const struct probe *p, struct header *h, struct buf *valu
 // One's own server of a provider's kind may have an address that is made for this question.
 static const char *path_of(const struct probe *p) {
     const struct provider *row = p->e->provider;
+    if (p->about)
+        return row->about_path;
     return p->health_only && row->health_path && p->e->near ? row->health_path : row->models_path;
 }
 

@@ -33,6 +33,7 @@ struct provider {
     const char *const *lacks; // as write_options.lacks
     const char *api_version;  // the path goes by deployment, with this version in the query, unless the URL has a path
     const char *health_path;  // GET behind the base URL of one's own server, 2xx when it is well; NULL: the models
+    const char *about_path;   // GET behind the base URL of one's own server: JSON with its `version`; NULL: none
     const char *litellm, *genai; // its name in the two tables of the catalogue, or NULL
     uint16_t port;               // where it listens on loopback if nothing else is said; 0: is not looked for
     const char *owner;           // what its list of models says of itself (`owned_by`), or NULL
@@ -100,10 +101,11 @@ struct health {
 // What changes about an endpoint; relaxed atomics.
 struct endpoint_live {
     struct health health;
-    _Atomic int ask_again;                     // for its models: one that is listed was not there
-    _Atomic int64_t probe_us;                  // how long the last answer to that took; 0 none
-    _Atomic int probes, probe_failures;        // failures in a row
-    _Atomic int last_err, last_status;         // of the last probe that failed
+    _Atomic int ask_again;              // for its models: one that is listed was not there
+    _Atomic int64_t version;            // of the server there, three numbers of 20 bits; 0 unknown, -1 it does not say
+    _Atomic int64_t probe_us;           // how long the last answer to that took; 0 none
+    _Atomic int probes, probe_failures; // failures in a row
+    _Atomic int last_err, last_status;  // of the last probe that failed
     _Atomic int64_t last_ok_us, last_error_us; // wall
     _Atomic int spent_in_row;                  // answers that its account is empty
     _Atomic int64_t wary_until_ms;             // clock_mono_ms: until then others are asked first

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What people see of the grid: JSON for `gridtie ps` and `gridtie endpoints`. From the current snapshot and atomics only,
 // on any thread; a key never comes near it.
+#include <stdio.h>
 #include "base/clock.h"
 #include "base/json.h"
 #include "grid/health.h"
@@ -201,6 +202,13 @@ static void latency_put(struct json_writer *w, const struct sums *sums, const st
         json_kv_num(w, "first_token_ms", sums->first_ms / sums->weight);
     else
         json_kv_null(w, "first_token_ms");
+    int64_t version = LOAD(live->version);
+    if (version > 0) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "%d.%d.%d", (int)(version >> 40), (int)(version >> 20 & 0xfffff),
+                       (int)(version & 0xfffff));
+        json_kv_cstr(w, "version", text);
+    }
     if (probe_us > 0)
         json_kv_num(w, "probe_ms", (double)probe_us / 1000);
     else

@@ -5,6 +5,7 @@ import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from harness import BIN, Sim, ask, eventually, free_port
 
 
@@ -155,6 +156,39 @@ class Nim(BaseHTTPRequestHandler):
         self.send_response(200 if Nim.ready else 503)
         self.send_header("content-length", "0")
         self.end_headers()
+
+
+class Metadata(BaseHTTPRequestHandler):
+    answers = {}
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        body = Metadata.answers.get(self.path, "").encode()
+        self.send_response(200 if body else 404)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.mark.parametrize("said, shown", [('{"version":"1.8.3","modelInfo":[{"shortName":"llama"}]}', "1.8.3"), ('{"version":"2.0"}', "2.0.0"),
+                                         ('{"version":"new"}', None), ("{", None), ("", None)])
+def test_ones_own_nim_says_which_it_is(gridtie, said, shown):
+    Metadata.answers = {"/v1/models": '{"object":"list","data":[{"id":"llama","owned_by":"system"}]}', "/v1/metadata": said}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        daemon = gridtie({"endpoints": [{"name": "nim", "provider": "nvidia", "url": f"http://127.0.0.1:{server.server_port}/v1",
+                                         "key": "k", "zone": "edge"}]})
+        eventually(lambda: endpoint(daemon, "nim")["models"], 20, "its models")
+        if shown:
+            eventually(lambda: endpoint(daemon, "nim").get("version") == shown, 20, "its version")
+        else:
+            assert "version" not in endpoint(daemon, "nim") and endpoint(daemon, "nim")["health"] == "ok"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_ones_own_nim_is_asked_by_the_address_that_it_has_for_that(sims, gridtie):

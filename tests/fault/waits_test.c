@@ -68,11 +68,14 @@ static void act_reload(struct rig *r, const struct scene *s, struct exchange *x,
         unit_fail(__FILE__, __LINE__, "the config was refused");
 }
 
+static int killed; // the engine's pid, 0 none
+
 static void act_kill_engine(struct rig *r, const struct scene *s, struct exchange *x, struct visit *v) {
     (void)x, (void)v;
     int pid = atomic_load(&rig_target(r, s->model)->live->engine_pid);
     if (pid > 0)
         (void)kill(pid, SIGKILL);
+    killed = pid;
 }
 
 static void act_unload(struct rig *r, const struct scene *s, struct exchange *x, struct visit *v) {
@@ -230,7 +233,19 @@ static bool run_restore(struct run *n) {
     return !(n->acted && n->a->now == act_reload) || rig_reload(r, scene_yaml);
 }
 
+// A killed engine looks ready until its end is known: the next request would meet that crash and one of its own.
+static bool await_burial(struct rig *r, const char *model) {
+    const struct target *t = killed ? rig_target(r, model) : NULL;
+    for (uint64_t end = clock_mono_ms() + RUN_MS; t && clock_mono_ms() < end; rig_turn(r))
+        if (atomic_load(&t->live->engine_pid) != killed)
+            t = NULL;
+    killed = 0;
+    return !t;
+}
+
 static bool engine_prepare(struct rig *r, const char *model, bool cold) {
+    if (!await_burial(r, model))
+        return false;
     if (cold && engine_unload(r->shift.worker.grid, rig_target(r, model)->model))
         return rig_await_engine(r, model, ENGINE_OFF);
     return true;

@@ -41,6 +41,7 @@ bench:
 	@tools/setup build engine test bench
 	@tools/build bench
 	@bench/run
+	@bench/local
 	@taskset -c 0 build/bench/privacy
 
 soak:

@@ -2,6 +2,7 @@
 // What other threads ask of the engine. The common case, a model that is loaded, is one atomic read on the asking loop;
 // everything else is a letter to the main thread, which is answered by a letter back. Nothing here waits or locks, but
 // for engine_unload (a person's command) that takes a reference of the current snapshot.
+#include "base/limits.h"
 #include "base/mem.h"
 #include "grid/inner.h"
 
@@ -29,7 +30,9 @@ bool engine_want(struct grid *g, const struct target *t, const struct engine_ask
     if (ask->keep_ms != KEEP_UNSET)
         atomic_store(&t->live->engine_keep_ms, ask->keep_ms);
     atomic_thread_fence(memory_order_seq_cst); // the caller counted itself in before: see slot_unload
-    if (atomic_load(&t->live->engine_state) == ENGINE_READY)
+    bool ready = atomic_load(&t->live->engine_state) == ENGINE_READY;
+    bool crowded = atomic_load(&t->live->in_flight) > atomic_load(&t->live->engine_slots) + LIMIT_ENGINE_MODEL_WAITERS;
+    if (ready && !crowded)
         return true;
     struct want *w = mem_zalloc(sizeof *w);
     if (!w) {
@@ -38,6 +41,10 @@ bool engine_want(struct grid *g, const struct target *t, const struct engine_ask
     }
     *w =
         (struct want){.grid = g, .live = t->live, .l = l, .ask = *ask, .reply = reply, .arg = arg, .err = ERR_DRAINING};
+    if (ready) {
+        want_refuse(w, ERR_BUSY, "all slots of this model are busy, and too many requests wait for one");
+        return false;
+    }
     atomic_fetch_add(&g->letters, 1);
     if (loop_post(g->main, want_arrived, w) == ERR_OK)
         return false;

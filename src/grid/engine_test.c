@@ -442,6 +442,44 @@ TEST(engine_a_model_that_never_fits_says_what_would) {
     CHECK(rig_stop(&r));
 }
 
+TEST(engine_slots_are_waited_for_by_so_many_and_no_more) {
+    struct rig r;
+    struct reply a;
+    CHECK(rig_start(&r, "parallel: 3", MODEL("one", "ok")));
+    struct target_live *one = rig_target(&r, "local/one")->live;
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 20000);
+    atomic_fetch_add(&one->in_flight, LIMIT_ENGINE_MODEL_WAITERS + 3);
+    CHECK(rig_want(&r, "local/one", &a));
+    atomic_fetch_add(&one->in_flight, 1);
+    CHECK(!rig_want(&r, "local/one", &a));
+    rig_await(&r, &a, 2000);
+    CHECK_EQ(a.e, ERR_BUSY);
+    CHECK(says(&a, "all slots of this model are busy"));
+    atomic_fetch_sub(&one->in_flight, LIMIT_ENGINE_MODEL_WAITERS + 4);
+    CHECK(rig_stop(&r));
+}
+
+TEST(engine_a_queue_is_bounded_for_all_models_together) {
+    static struct reply many[LIMIT_ENGINE_WAITERS + 3];
+    struct rig r;
+    int i = 0;
+    CHECK(rig_start(&r, "memory: 1GiB", MODEL("one", "never") MODEL("two", "never") MODEL("three", "never")));
+    for (; i < LIMIT_ENGINE_MODEL_WAITERS; i++)
+        CHECK(!rig_want(&r, "local/one", &many[i]));
+    CHECK(!rig_want(&r, "local/one", &many[i]));
+    rig_await(&r, &many[i], 2000);
+    CHECK_EQ(many[i++].e, ERR_BUSY);
+    for (; i < LIMIT_ENGINE_WAITERS + 1; i++)
+        CHECK(!rig_want(&r, "local/two", &many[i]));
+    CHECK(!rig_want(&r, "local/three", &many[i]));
+    rig_await(&r, &many[i], 2000);
+    CHECK_EQ(many[i].e, ERR_BUSY);
+    CHECK_EQ(many[i].n, 1);
+    CHECK_EQ(many[0].n, 0);
+    CHECK(rig_stop(&r));
+}
+
 TEST(engine_a_pinned_model_stays) {
     static const struct engine_ask at_once = {.keep_ms = 0};
     struct rig r;

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// What settings become: the arguments of a llama-server, and what it is thought to take.
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "fault/children.h"
+#include "grid/slot.h"
+#include "unit.h"
+
+struct stand {
+    struct engine e;
+    struct slot s;
+    struct model models[2];
+    struct models all;
+};
+
+static bool stand_up(struct stand *x, const char *engine) {
+    struct buf yaml = BUF_INIT(65536), why = BUF_INIT(65536);
+    buf_printf(&yaml, "engine:\n  binary: %s\n%s", self_path(), engine);
+    *x = (struct stand){.e = {.cores = 6, .budget = 8LL << 30}};
+    if (config_load_text(buf_slice(&yaml), "test.yaml", "/", &x->e.config, &why) != ERR_OK)
+        unit_fail(__FILE__, __LINE__, "config: %s", buf_cstr(&why));
+    struct gguf header = {
+        .context_length = 8192, .block_count = 10, .embedding_length = 640, .head_count = 10, .head_count_kv = 5};
+    x->models[0] = (struct model){.name = "m", .path = "/w/m.gguf", .size_bytes = 1000 << 20, .header = header};
+    x->models[1] = (struct model){.name = "small:1b", .alias = "small", .path = "/w/s.gguf", .size_bytes = 100 << 20};
+    x->all = (struct models){.v = x->models, .n = 2};
+    x->e.models = &x->all;
+    x->s =
+        (struct slot){.e = &x->e, .name = mem_strdup("m"), .socket_path = mem_strdup("/r/m.sock"), .model = x->models};
+    buf_done(&yaml);
+    buf_done(&why);
+    return x->e.config != NULL;
+}
+
+static void stand_down(struct stand *x) {
+    config_unref(x->e.config);
+    mem_free(x->s.name);
+    mem_free(x->s.socket_path);
+}
+
+// All behind the binary, in a line.
+static void args_in_line(const struct stand *x, struct buf *line) {
+    struct arena a;
+    arena_init(&a, 1 << 20, 0);
+    const char *const *v = launch_args(&x->s, &a, line);
+    for (size_t i = 1; v && v[i]; i++)
+        buf_printf(line, "%s%s", i > 1 ? " " : "", v[i]);
+    arena_done(&a);
+}
+
+#define HEAD "--host /r/m.sock -m /w/m.gguf --alias m "
+#define TAIL "--cache-ram 512 --offline --no-webui --metrics "
+
+TEST(launch_passes_on_what_config_says) {
+    static const struct {
+        const char *engine, *args;
+    } rows[] = {
+        {"", HEAD "-c 8192 -np 2 -t 6 " TAIL "--jinja"},
+        {"  context: 1024\n  parallel: 1\n  threads: 3\n  args: [--mlock]",
+         HEAD "-c 1024 -np 1 -t 3 " TAIL "--jinja --mlock"},
+        {"  models: [{name: m, context: 100000, parallel: 4, threads: 1, gpu_layers: all, flash_attention: on, args: [--x]}]",
+         HEAD "-c 32768 -np 4 -t 1 " TAIL "--jinja -ngl all -fa on --x"},
+        {"  models: [{name: m, projector: /w/p.gguf}]", HEAD "-c 8192 -np 2 -t 6 " TAIL "--jinja --mmproj /w/p.gguf"},
+        {"  models: [{name: m, draft: small, gpu_layers: 7}]",
+         HEAD "-c 8192 -np 2 -t 6 " TAIL "--jinja --spec-type draft-simple -md /w/s.gguf -ngld 7 -ngl 7"},
+        {"  models: [{name: m, draft: ngram}]",
+         HEAD "-c 8192 -np 2 -t 6 " TAIL
+              "--jinja --spec-type ngram-simple --spec-ngram-simple-size-n 5 --spec-ngram-simple-size-m 5"},
+        {"  models: [{name: m, task: embed, context: 512}]",
+         HEAD "-c 1024 -np 2 -t 6 " TAIL "--embeddings -b 512 -ub 512"},
+        {"  models: [{name: m, task: rerank, context: 512}]",
+         HEAD "-c 1024 -np 2 -t 6 " TAIL "--reranking -b 512 -ub 512"},
+        {"  models: [{name: m, draft: nobody}]",
+         "its draft 'nobody' (engine.models[].draft) is no model of the store and no file"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct stand x;
+        struct buf line = BUF_INIT(65536);
+        CHECK(stand_up(&x, rows[i].engine));
+        args_in_line(&x, &line);
+        CHECK_STREQ(buf_cstr(&line), rows[i].args);
+        buf_done(&line);
+        stand_down(&x);
+    }
+}
+
+TEST(launch_knows_what_a_model_is_for) {
+    struct stand x;
+    CHECK(stand_up(&x, ""));
+    x.models[0].header.embedding = true;
+    CHECK_EQ(options_of(&x.e.config->engine, x.models).task, TASK_EMBED);
+    x.models[0].header.rerank = true;
+    CHECK_EQ(options_of(&x.e.config->engine, x.models).task, TASK_RERANK);
+    stand_down(&x);
+    CHECK(stand_up(&x, "  models: [{name: m, task: chat}]"));
+    x.models[0].header.embedding = true;
+    CHECK_EQ(options_of(&x.e.config->engine, x.models).task, TASK_CHAT);
+    stand_down(&x);
+}
+
+// 10 layers, 5 heads of 64 for keys and as many for values, 2 bytes each: 12,800 bytes a token.
+TEST(launch_estimates_weights_keys_and_drafts) {
+    static const int64_t weights = 1000 << 20, kv = INT64_C(12800) * 4096 * 2, small = 100 << 20, server = 32 << 20;
+    struct stand x;
+    struct buf why = BUF_INIT(1024);
+    struct draft d;
+    CHECK(stand_up(&x, "  models: [{name: m, draft: small}]"));
+    struct options o = options_of(&x.e.config->engine, x.models);
+    CHECK_EQ(options_draft(&o, &x.all, &d, &why), ERR_OK);
+    struct need n = options_need(&o, x.models, &d);
+    CHECK_EQ(n.least, weights + kv + small);
+    CHECK_EQ(n.likely, n.least + (weights + small) / 10 + server);
+    d = (struct draft){0};
+    CHECK_EQ(options_need(&o, x.models, &d).least, weights + kv);
+    buf_done(&why);
+    stand_down(&x);
+}

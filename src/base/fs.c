@@ -55,6 +55,13 @@ static void dir_sync(const char *path) {
     (void)close(fd);
 }
 
+enum err fs_rename_synced(const char *from, const char *to) {
+    if (rename(from, to) != 0)
+        return ERR_DISK;
+    dir_sync(to);
+    return ERR_OK;
+}
+
 enum err fs_write_atomic(const char *path, struct slice content, unsigned mode) {
     static _Atomic unsigned serial; // two threads may write one path
     char beside[4096];
@@ -99,7 +106,7 @@ bool fs_exists(const char *path) {
 }
 
 // $HOME, else what the user database says: a service may have no HOME, and /tmp is anybody's.
-static void home_append(struct buf *out) {
+void fs_home_dir(struct buf *out) {
     const char *home = getenv("HOME");
     char space[4096];
     struct passwd entry, *found = NULL;
@@ -116,7 +123,7 @@ static void dir_of(struct buf *out, const char *variable, const char *otherwise)
         buf_printf(out, "%s/gridtie", base);
         return;
     }
-    home_append(out);
+    fs_home_dir(out);
     buf_printf(out, "/%s/gridtie", otherwise);
 }
 

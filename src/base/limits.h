@@ -67,8 +67,11 @@
 #define LIMIT_ENGINE_WAITERS 1024 // requests that wait for local models to load
 #define LIMIT_ENGINE_MODEL_WAITERS \
     512 // of them for one, so that others can wait too; and for a slot of one that is loaded
-#define LIMIT_ENGINE_READY_MS 300000 // a model that is not ready by then failed
-#define LIMIT_ENGINE_RESTARTS 5      // in a row, with backoff, before requests are refused
+#define LIMIT_ENGINE_READY_MS 300000         // a model that is not ready by then failed
+#define LIMIT_ENGINE_RESTARTS 5              // in a row, with backoff, before requests are refused
+#define LIMIT_STORE_NAMES 1024               // a file each is read at each change
+#define LIMIT_STORE_ARENA_BYTES (256u << 20) // all of them, with long licences
+#define LIMIT_JOBS 16                        // pulls and the like at once: a thread each
 #define LIMIT_LOG_LINE_BYTES 4096
 #define LIMIT_CONFIG_BYTES (4u << 20)
 #define LIMIT_CONFIG_ITEMS 4096           // of one list or map: names are compared with each other

@@ -119,6 +119,28 @@ bool sha256_file(const char *path, char hex[65]) {
     return ok;
 }
 
+// A hasher is OpenSSL's context under a name of ours.
+struct hasher *hasher_new(void) {
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    if (md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(md);
+        md = NULL;
+    }
+    return (struct hasher *)md;
+}
+
+void hasher_feed(struct hasher *h, const void *p, size_t n) {
+    (void)EVP_DigestUpdate((EVP_MD_CTX *)h, p, n);
+}
+
+void hasher_end(struct hasher *h, char *hex) {
+    uint8_t digest[32];
+    unsigned n = 32;
+    if (h && hex && EVP_DigestFinal_ex((EVP_MD_CTX *)h, digest, &n) == 1)
+        hex_of(digest, hex);
+    EVP_MD_CTX_free((EVP_MD_CTX *)h);
+}
+
 void wipe(void *p, size_t n) {
     OPENSSL_cleanse(p, n);
 }

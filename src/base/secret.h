@@ -31,6 +31,11 @@ bool bytes_equal(const void *a, const void *b, size_t n);
 bool random_bytes(void *p, size_t n);
 // Whole file; false with errno set. hex: 65 bytes.
 bool sha256_file(const char *path, char hex[65]);
+// SHA-256 of what comes in pieces. NULL: no memory. hasher_end frees it (also NULL); hex: 65 bytes, or NULL to drop it.
+struct hasher;
+struct hasher *hasher_new(void);
+void hasher_feed(struct hasher *h, const void *p, size_t n);
+void hasher_end(struct hasher *h, char *hex);
 // Overwrites and is not optimised away.
 void wipe(void *p, size_t n);
 

@@ -69,6 +69,7 @@ install: $(if $(wildcard build/release/gridtie),,release)
 	$(call install_unit,share/systemd/gridtie.service,system)
 	$(call install_unit,share/systemd/gridtie-user.service,user)
 	install -D -m 755 tools/catalogue-sources "$(DESTDIR)$(PREFIX)/libexec/gridtie/catalogue-sources"
+	install -D -m 755 tools/model-sources "$(DESTDIR)$(PREFIX)/libexec/gridtie/model-sources"
 	install -d "$(DESTDIR)$(PREFIX)/libexec/gridtie"
 	install -m 644 build/release/patterns-*.hs "$(DESTDIR)$(PREFIX)/libexec/gridtie/"
 	@if [ -x build/llama-server ]; then \

@@ -124,7 +124,9 @@ struct config {
     bool discovery, discovery_keys; // discovery false: only what config names
     const char **discovery_ports;   // "vllm:8001"; none: the providers' own
     size_t n_discovery_ports;
-    const char *state_dir; // NULL: the usual
+    const char *state_dir;                          // NULL: the usual
+    bool store_found;                               // models that other programs hold on this disk are used in place
+    const char *store_registry, *store_huggingface; // base URLs; NULL: none, and $HF_ENDPOINT
     int64_t body_bytes, head_ms, body_idle_ms, keepalive_ms, connections;
     struct config_engine engine;
     struct config_endpoint *endpoints;

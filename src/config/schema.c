@@ -467,6 +467,23 @@ static const struct field discovery_fields[] = {
     {0}};
 static const struct schema schema_discovery = {"discovery", sizeof(struct config), discovery_fields, "enabled"};
 
+static const struct field store_fields[] = {
+    {.key = "found",
+     .type = FIELD_BOOL,
+     .offset = T(store_found),
+     .initial = "true",
+     .text = "models that Ollama, LM Studio and the Hugging Face cache hold on this disk are used in place"},
+    {.key = "registry",
+     .type = FIELD_STRING,
+     .offset = T(store_registry),
+     .text = "base URL of a registry that speaks Ollama's protocol, for `gridtie pull`"},
+    {.key = "huggingface",
+     .type = FIELD_STRING,
+     .offset = T(store_huggingface),
+     .text = "base URL for names that begin with hf.co/; default: $HF_ENDPOINT, else https://huggingface.co"},
+    {0}};
+static const struct schema schema_store = {"store", sizeof(struct config), store_fields, NULL};
+
 static const struct field catalogue_fields[] = {{.key = "models",
                                                  .type = FIELD_LIST,
                                                  .offset = T(prices),
@@ -626,6 +643,7 @@ static const struct field root_fields[] = {
      .type = FIELD_OBJECT,
      .sub = &schema_discovery,
      .text = "what is found without being listed: keys in the usual variables, servers on usual ports"},
+    {.key = "store", .type = FIELD_OBJECT, .sub = &schema_store, .text = "where models come from (docs/models.md)"},
     {.key = "endpoints",
      .type = FIELD_LIST,
      .offset = T(endpoints),

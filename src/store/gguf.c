@@ -287,14 +287,138 @@ enum err gguf_read(struct slice bytes, struct gguf *ret) {
     return header_read(&s, ret);
 }
 
-enum err gguf_read_file(const char *path, struct gguf *ret) {
-    struct source s = {.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    if (s.fd < 0)
+static enum err source_open(struct source *s, const char *path) {
+    *s = (struct source){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    off_t size = s->fd < 0 ? -1 : lseek(s->fd, 0, SEEK_END);
+    if (size < 0) {
+        if (s->fd >= 0)
+            close(s->fd);
         return ERR_DISK;
-    off_t size = lseek(s.fd, 0, SEEK_END);
-    s.limited = size > 0 && (uint64_t)size > GGUF_HEADER_BYTES;
-    s.end = s.limited ? GGUF_HEADER_BYTES : (uint64_t)(size > 0 ? size : 0);
-    enum err e = size < 0 ? ERR_DISK : header_read(&s, ret);
+    }
+    s->limited = (uint64_t)size > GGUF_HEADER_BYTES;
+    s->end = s->limited ? GGUF_HEADER_BYTES : (uint64_t)size;
+    return ERR_OK;
+}
+
+enum err gguf_read_file(const char *path, struct gguf *ret) {
+    struct source s;
+    enum err e = source_open(&s, path);
+    if (e)
+        return e;
+    e = header_read(&s, ret);
+    close(s.fd);
+    return e;
+}
+
+// ---- all of it, as JSON
+
+#define GGUF_VALUE_MAX 65536 // of a text that is shown
+#define GGUF_ARRAY_MAX 1000000
+
+static void text_put(struct source *s, struct json_writer *w) {
+    char text[GGUF_VALUE_MAX];
+    source_text(s, text, sizeof text);
+    json_put_str(w, slice_str(text));
+}
+
+static void scalar_put(struct source *s, uint32_t type, struct json_writer *w) {
+    uint8_t b[8] = {0};
+    float f;
+    double d;
+    source_read(s, b, type_bytes[type]);
+    uint64_t v = 0;
+    for (size_t i = type_bytes[type]; i > 0; i--)
+        v = v << 8 | b[i - 1];
+    if (type == GGUF_F32) {
+        memcpy(&f, b, sizeof f);
+        json_put_num(w, (double)f);
+    } else if (type == GGUF_F64) {
+        memcpy(&d, b, sizeof d);
+        json_put_num(w, d);
+    } else if (type == GGUF_BOOL) {
+        json_put_bool(w, v != 0);
+    } else {
+        bool is_signed = type == GGUF_I8 || type == GGUF_I16 || type == GGUF_I32;
+        unsigned unused = 64 - 8u * type_bytes[type];
+        json_put_int(w, is_signed ? (int64_t)(v << unused) >> unused : (int64_t)v);
+    }
+}
+
+static void array_put(struct source *s, bool verbose, struct json_writer *w) {
+    uint64_t start = s->at;
+    uint32_t of = source_u32(s);
+    uint64_t n = source_u64(s);
+    if (!verbose || of >= GGUF_TYPES || of == GGUF_ARRAY || n > GGUF_ARRAY_MAX) {
+        s->at = start;
+        array_skip(s);
+        json_put_null(w);
+        return;
+    }
+    json_arr(w);
+    for (uint64_t i = 0; i < n && s->err == ERR_OK && !w->out->failed; i++) {
+        if (of == GGUF_STRING)
+            text_put(s, w);
+        else
+            scalar_put(s, of, w);
+    }
+    json_arr_end(w);
+}
+
+static void template_append(struct source *s, struct buf *out) {
+    uint64_t n = source_u64(s);
+    char block[4096];
+    if (!source_has(s, n) || n > out->max - out->len) {
+        source_skip(s, n);
+        return;
+    }
+    while (n > 0 && source_read(s, block, n < sizeof block ? (size_t)n : sizeof block)) {
+        size_t took = n < sizeof block ? (size_t)n : sizeof block;
+        buf_append_mem(out, block, took);
+        n -= took;
+    }
+}
+
+static void pair_put(struct source *s, bool verbose, struct json_writer *w, struct buf *template) {
+    char key[GGUF_TEXT_MAX];
+    source_text(s, key, sizeof key);
+    uint32_t type = source_u32(s);
+    if (s->err != ERR_OK)
+        return;
+    if (strcmp(key, "tokenizer.chat_template") == 0 && type == GGUF_STRING) {
+        template_append(s, template);
+        return;
+    }
+    json_key_slice(w, slice_str(key));
+    if (type == GGUF_STRING)
+        text_put(s, w);
+    else if (type == GGUF_ARRAY)
+        array_put(s, verbose, w);
+    else if (type < GGUF_TYPES)
+        scalar_put(s, type, w);
+    else
+        source_fail(s, ERR_UP_PROTOCOL);
+}
+
+static enum err metadata_put(struct source *s, bool verbose, struct json_writer *w, struct buf *template) {
+    char magic[4];
+    if (!source_read(s, magic, sizeof magic) || memcmp(magic, "GGUF", 4) != 0)
+        return ERR_UP_PROTOCOL;
+    (void)source_u32(s);
+    (void)source_u64(s);
+    uint64_t pairs = source_u64(s);
+    if (pairs > GGUF_KEYS_MAX)
+        return ERR_UP_PROTOCOL;
+    for (uint64_t i = 0; i < pairs && s->err == ERR_OK && !w->out->failed; i++)
+        pair_put(s, verbose, w, template);
+    return s->err;
+}
+
+enum err gguf_metadata(const char *path, bool verbose, struct json_writer *w, struct buf *template) {
+    struct source s;
+    enum err e = source_open(&s, path);
+    if (e)
+        return e;
+    e = metadata_put(&s, verbose, w, template);
     close(s.fd);
     return e;
 }

@@ -5,7 +5,7 @@
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little endian).
 #include <stdint.h>
 #include "base/err.h"
-#include "base/slice.h"
+#include "base/json.h"
 
 struct gguf {
     char architecture[32];                                                            // "llama"; empty if not given
@@ -24,6 +24,9 @@ struct gguf {
 MUST_CHECK enum err gguf_read_file(const char *path, struct gguf *ret);
 // The same from memory, for tests.
 MUST_CHECK enum err gguf_read(struct slice bytes, struct gguf *ret);
+// All of its metadata as members of an open object, keys as they stand there; arrays are null unless `verbose`. The chat
+// template is not among them but appended to *template. Errors as gguf_read_file, with the object in pieces.
+MUST_CHECK enum err gguf_metadata(const char *path, bool verbose, struct json_writer *w, struct buf *template);
 // "Q4_1"; "" when unknown.
 const char *gguf_quantization(int file_type);
 // Bytes of keys and values (16 bit) for so many tokens of context; 0 when the header does not say enough.

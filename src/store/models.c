@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The local store: names for weights on this disk. Three sources, first come first named: config, an index of weights
-// whose bytes we know by sha256, and whatever else lies in <data_dir>/models. Weights of the index are never served
-// unless their bytes are the promised ones (damaged tensors load without complaint and answer nonsense); a file found good
-// is remembered by path, size, time and inode in <data_dir>/verified, so that a start does not read gigabytes.
-// models_new reads headers and runs on the main thread at start and reload; model_verify runs on the thread pool, one
-// at a time per model. Nothing here is called from a serving loop.
+// The local store: names for weights on this disk. Sources, first come first named: config, the names that were pulled or
+// created (store.c), an index of weights whose bytes we know by sha256, whatever else lies in <data_dir>/models, and what
+// other programs hold (foreign.c). Weights of a blob or the index are never served unless their bytes are the promised
+// ones (damaged tensors load without complaint and answer nonsense); a file found good is remembered by path, size, time and inode in <data_dir>/verified, so that a start does not read gigabytes.
+// models_new reads headers: on the main thread at start and reload, on the pool when the store changed. model_verify runs
+// on the thread pool, one at a time per model. Nothing here is called from a serving loop.
 #include "store/models.h"
 #include <dirent.h>
 #include <errno.h>
@@ -16,9 +16,12 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "store/foreign.h"
+#include "store/pull.h"
+#include "store/store.h"
 
 #define MODELS_MAX 1024
-#define MODELS_ARENA_BYTES (8u << 20)
+#define MODELS_ARENA_BYTES (64u << 20)
 #define VERIFIED_BYTES (1u << 20)
 
 static const struct {
@@ -27,6 +30,14 @@ static const struct {
     {"smollm2:135m", "smollm2", "smollm2-135m-instruct-q4_1.gguf",
      "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
 };
+
+const char *model_from_name(enum model_from f) {
+    static const char *const names[] = {
+        [MODEL_FROM_CONFIG] = "config",          [MODEL_FROM_STORE] = "store",   [MODEL_FROM_INDEX] = "index",
+        [MODEL_FROM_FOLDER] = "folder",          [MODEL_FROM_OLLAMA] = "ollama", [MODEL_FROM_LMSTUDIO] = "lmstudio",
+        [MODEL_FROM_HUGGINGFACE] = "huggingface"};
+    return names[f];
+}
 
 const struct model *model_named(const struct models *m, const char *name) {
     for (size_t i = 0; i < m->n; i++)
@@ -51,11 +62,11 @@ static void model_look(struct models *m, struct model *model) {
         model->problem = arena_printf(&m->arena, "%s is not a GGUF file that can be read", model->path);
 }
 
-static struct model *model_add(struct models *m, const char *name, const char *path) {
+struct model *model_add(struct models *m, const char *name, const char *path, enum model_from from) {
     if (!name || !path || m->n >= MODELS_MAX || model_named(m, name))
         return NULL;
     struct model *model = &m->v[m->n++];
-    *model = (struct model){.name = name, .path = path};
+    *model = (struct model){.name = name, .path = path, .from = from, .n_parts = 1};
     model_look(m, model);
     return model;
 }
@@ -66,7 +77,7 @@ static void add_configured(struct models *m, const char *data_dir) {
         const char *path = c->models[i].file;
         if (path && path[0] != '/')
             path = arena_printf(&m->arena, "%s/models/%s", data_dir, path);
-        (void)model_add(m, c->models[i].name, path);
+        (void)model_add(m, c->models[i].name, path, MODEL_FROM_CONFIG);
     }
 }
 
@@ -88,6 +99,67 @@ static void add_missing(struct models *m) {
     }
 }
 
+// ---- names of the store
+
+static const char *blob_path(struct models *m, const char *data_dir, const char *hex) {
+    struct buf path = BUF_INIT(4096);
+    store_blob_path(data_dir, hex, &path);
+    const char *own = path.failed ? NULL : arena_strdup(&m->arena, buf_cstr(&path));
+    buf_done(&path);
+    return own;
+}
+
+static const char *weights_path(struct models *m, const char *data_dir, const struct manifest *f) {
+    struct buf path = BUF_INIT(4096);
+    store_weights_path(data_dir, f, &path);
+    const char *own = path.failed ? NULL : arena_strdup(&m->arena, buf_cstr(&path));
+    buf_done(&path);
+    return own;
+}
+
+void model_describe(struct models *m, struct model *model, const struct manifest *f) {
+    struct json_doc doc;
+    struct json_error why;
+    model->system = f->system;
+    model->license = f->license;
+    model->source = f->source;
+    model->note = f->note;
+    model->parameters = f->parameters;
+    model->messages = f->messages;
+    if (f->parameters.n && json_read(&m->arena, f->parameters, &doc, &why) == ERR_OK)
+        model->num_ctx = json_get_int(yyjson_doc_get_root(doc.doc), "num_ctx", 0);
+}
+
+static void add_named_one(struct models *m, const char *data_dir, const struct manifest *f) {
+    struct model *model = model_add(m, f->name, weights_path(m, data_dir, f), MODEL_FROM_STORE);
+    if (!model)
+        return;
+    model_describe(m, model, f);
+    if (pull_is_indexed(slice_str(f->name)) && !slice_ends(slice_str(f->name), ":latest"))
+        model->alias = arena_cstr(&m->arena, slice_first(slice_str(f->name), slice_find(slice_str(f->name), ':')));
+    model->sha256 = f->n_weights ? f->weights[0] : NULL;
+    model->n_parts = f->n_weights > 1 ? (unsigned)f->n_weights : 1;
+    model->modified_s = f->created_s ? f->created_s : model->modified_s;
+    if (f->size_bytes > model->size_bytes)
+        model->size_bytes = f->size_bytes;
+    if (f->projector)
+        model->projector = blob_path(m, data_dir, f->projector);
+    if (f->template)
+        model->template_file = blob_path(m, data_dir, f->template);
+}
+
+static void add_named(struct models *m, const char *data_dir) {
+    struct manifest *v = NULL;
+    size_t n = 0;
+    unsigned bad;
+    if (store_list(data_dir, &m->arena, &v, &n, &bad) != ERR_OK)
+        return;
+    for (size_t i = 0; i < n; i++)
+        add_named_one(m, data_dir, &v[i]);
+}
+
+// ---- the index and the folder
+
 static const char *cache_dir(struct arena *a) {
     struct buf path = BUF_INIT(4096);
     fs_cache_dir(&path);
@@ -103,7 +175,7 @@ static void add_indexed(struct models *m, const char *data_dir) {
             const char *path = dirs[d] ? arena_printf(&m->arena, "%s/models/%s", dirs[d], index_rows[i].file) : NULL;
             if (!path || access(path, F_OK) != 0)
                 continue;
-            struct model *model = model_add(m, index_rows[i].name, path);
+            struct model *model = model_add(m, index_rows[i].name, path, MODEL_FROM_INDEX);
             if (!model)
                 break;
             model->alias = index_rows[i].alias;
@@ -136,7 +208,7 @@ static void add_others(struct models *m, const char *data_dir) {
         if (!slice_ends(file, ".gguf") || file.n == end || file.p[0] == '.' || file_is_indexed(d->d_name))
             continue;
         const char *name = arena_cstr(&m->arena, slice_first(file, file.n - end));
-        (void)model_add(m, name, arena_printf(&m->arena, "%s/%s", dir_path, d->d_name));
+        (void)model_add(m, name, arena_printf(&m->arena, "%s/%s", dir_path, d->d_name), MODEL_FROM_FOLDER);
     }
     closedir(dir);
     if (m->n > first)
@@ -156,8 +228,11 @@ enum err models_new(struct config *c, const char *data_dir, struct models **ret)
     }
     if (c->engine.enabled) {
         add_configured(m, data_dir);
+        add_named(m, data_dir);
         add_indexed(m, data_dir);
         add_others(m, data_dir);
+        if (c->store_found)
+            foreign_add(m);
         add_missing(m);
     }
     *ret = m;
@@ -200,6 +275,15 @@ static void remember(const char *book, struct slice line) {
     if (line.n && write(fd, line.p, line.n) < 0)
         errno = 0;
     close(fd);
+}
+
+void model_trust(const char *path, const char *sha256_hex, const char *data_dir) {
+    struct buf line = BUF_INIT(8192), book = BUF_INIT(8192);
+    buf_printf(&book, "%s/verified", data_dir);
+    if (fingerprint(path, sha256_hex, &line) && !is_remembered(buf_cstr(&book), buf_slice(&line)))
+        remember(buf_cstr(&book), buf_slice(&line));
+    buf_done(&line);
+    buf_done(&book);
 }
 
 enum err model_verify(const char *path, const char *sha256_hex, const char *data_dir, struct buf *problem) {

@@ -38,6 +38,10 @@ static void header_show(struct target *t, const struct model *m, struct arena *a
     t->size_bytes = m->size_bytes;
     t->modified_s = m->modified_s;
     t->digest = arena_copy(a, slice_str(m->sha256));
+    t->source = model_from_name(m->from);
+    t->system = arena_copy(a, slice_str(m->system));
+    t->parameters = arena_copy(a, m->parameters);
+    t->messages = arena_copy(a, m->messages);
     if (!m->header_known)
         return;
     t->caps_known = true;
@@ -428,6 +432,8 @@ void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx) {
     }
     if (g->job)
         g->open++; // it runs on another thread, and comes back
+    if (g->stock)
+        g->open++; // so does this
     g->open += 2;
     timer_close(&g->tick, part_closed);
     scan_close(g->scan, part_closed, g);

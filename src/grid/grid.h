@@ -161,6 +161,9 @@ struct target {
     int64_t size_bytes;          // engine: of the file
     struct slice family, quantization, parameter_size, digest; // from the GGUF, empty if unknown
     int64_t modified_s;
+    // engine: what a Modelfile said, defaults of each request (switch/defaults.h); empty: nothing
+    struct slice system, parameters, messages;
+    const char *source; // engine: where the weights are from ("store", "ollama", …); NULL otherwise
 };
 
 // Its model has no tools, but its answers can be bound by a schema (a llama-server): switch/tools.h makes up for it.
@@ -206,6 +209,11 @@ MUST_CHECK enum err grid_reload(struct grid *g, struct config *c, struct buf *pr
 // being made), ERR_DRAINING, ERR_NO_MEMORY.
 MUST_CHECK enum err grid_catalogue_update(struct grid *g, void (*done)(void *arg, enum err e, const char *problem),
                                           void *arg);
+// Main thread. Reads the store anew, off the loop; done(arg, …) is called on the main thread once requests can go to what
+// is there now: every worker whose snapshot has that id, or a later one, sees it. Else nothing was started: ERR_DRAINING,
+// ERR_NO_MEMORY.
+MUST_CHECK enum err grid_models_refresh(struct grid *g, void (*done)(void *arg, enum err e, uint64_t snapshot),
+                                        void *arg);
 // Stops children (engine-notes.md says how), probes and timers; closed when all is gone.
 void grid_close(struct grid *g, void (*closed)(void *ctx), void *ctx);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #ifndef GRID_INNER_H
 #define GRID_INNER_H
-// The grid's own inside; for grid.c, ask.c and show.c.
+// The grid's own inside; for grid.c, ask.c, stock.c and show.c.
 #include <pthread.h>
 #include "grid/discovery.h"
 #include "grid/engine.h"
@@ -21,9 +21,11 @@ struct grid {
     struct places places;
     struct probe **probes; // as places; NULL: nothing can be asked
     struct timer tick;
-    bool stale;                  // places are to be made anew
-    struct catalogue *catalogue; // NULL: none
-    struct catalogue_job *job;   // that compiles one, or NULL
+    bool stale;                     // places are to be made anew
+    struct catalogue *catalogue;    // NULL: none
+    struct catalogue_job *job;      // that compiles one, or NULL
+    struct stock *stock;            // that reads the store anew, or NULL
+    struct stock_wait *stock_waits; // for the next reading
     unsigned ticks;
     struct scan *scan;
     struct scan_find finds[LIMIT_SCAN_PORTS];

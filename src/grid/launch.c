@@ -169,6 +169,8 @@ const char *const *launch_args(const struct slot *s, struct arena *a, struct buf
     args_task(&x, a, &o);
     args_draft(&x, a, &o, &d);
     args_own(&x, &o);
+    if (s->model->template_file)
+        args_pair(&x, "--chat-template-file", s->model->template_file);
     args_list(&x, c->args, c->n_args);
     args_list(&x, o.own ? o.own->args : NULL, o.own ? o.own->n_args : 0);
     if (!x.failed)

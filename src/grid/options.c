@@ -21,7 +21,7 @@ static int64_t first_set(int64_t a, int64_t b, int64_t c) {
 }
 
 static int64_t context_of(const struct config_engine *c, const struct config_engine_model *own, const struct model *m) {
-    int64_t want = first_set(own ? own->context : 0, c->context, DEFAULT_CONTEXT), most = m->header.context_length;
+    int64_t want = first_set(own && own->context > 0 ? own->context : m->num_ctx, c->context, DEFAULT_CONTEXT), most = m->header.context_length;
     return most > 0 && most < want ? most : want;
 }
 
@@ -40,7 +40,7 @@ struct options options_of(const struct config_engine *c, const struct model *m) 
                             .keep_ms = own && own->has_keep_alive ? own->keep_alive_ms : c->keep_alive_ms,
                             .pin = own && own->pin,
                             .draft = own ? own->draft : NULL,
-                            .projector = own ? own->projector : NULL,
+                            .projector = own && own->projector ? own->projector : m->projector,
                             .own = own};
 }
 

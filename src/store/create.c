@@ -47,11 +47,11 @@ static enum err blob_add(struct creating *k, const char *hex) {
         return job_problem(k->job, ERR_MODEL_NOT_FOUND, "there is no blob sha256:%s", hex);
     if (e)
         return job_problem(k->job, ERR_BAD_FIELD, "sha256:%.12s… is not a GGUF file that can be read", hex);
-    k->m.size_bytes += bytes;
     if (strcmp(g.architecture, "clip") == 0) {
         k->m.projector = own;
         return ERR_OK;
     }
+    k->m.size_bytes += bytes;
     if (!k->m.weights)
         k->m.weights = arena_array(&k->a, MANIFEST_PARTS_MAX, sizeof *k->m.weights);
     if (!k->m.weights || k->m.n_weights == MANIFEST_PARTS_MAX)

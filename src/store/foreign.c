@@ -207,9 +207,10 @@ struct ollama_layers {
 static void ollama_layer(struct models *m, const struct ollama *o, yyjson_val *layer, struct ollama_layers *ret) {
     struct slice kind = json_get_str(layer, "mediaType");
     const char *path = ollama_blob(m, o, layer);
-    if (slice_ends(kind, ".image.model") && !ret->weights)
+    if (slice_ends(kind, ".image.model") && !ret->weights) {
         ret->weights = path;
-    else if (slice_ends(kind, ".image.projector"))
+        ret->bytes = json_get_int(layer, "size", 0);
+    } else if (slice_ends(kind, ".image.projector"))
         ret->projector = path;
     else if (slice_ends(kind, ".image.system"))
         ret->system = small_file(m, path);
@@ -217,7 +218,6 @@ static void ollama_layer(struct models *m, const struct ollama *o, yyjson_val *l
         ret->parameters = small_file(m, path);
     else if (slice_ends(kind, ".image.messages"))
         ret->messages = small_file(m, path);
-    ret->bytes += json_get_int(layer, "size", 0);
 }
 
 static const char *ollama_name(struct models *m, const struct ollama *o, const char *tag) {

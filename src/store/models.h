@@ -34,7 +34,7 @@ struct model {
     struct slice parameters;        // JSON object, Ollama's names
     struct slice messages;          // JSON array of {role, content}
     int64_t num_ctx;                // of the parameters: tokens of a slot; 0: not given
-    int64_t size_bytes, modified_s; // of all its parts and its projector
+    int64_t size_bytes, modified_s; // of all its parts, without a projector
     bool header_known;              // `header` was read
     struct gguf header;
 };

@@ -139,7 +139,6 @@ static enum err take_projector(struct hub *h) {
     if (e)
         return e;
     p->made.projector = arena_strdup(&p->arena, hex);
-    p->made.size_bytes += bytes;
     return p->made.projector ? ERR_OK : pull_no_memory(p);
 }
 

@@ -102,7 +102,6 @@ static enum err layer_take(struct registry *r, yyjson_val *layer) {
     }
     if (slice_ends(kind, ".image.projector")) {
         p->made.projector = arena_strdup(&p->arena, hex);
-        p->made.size_bytes += bytes > 0 ? bytes : 0;
         return p->made.projector ? layer_file(r, hex, bytes) : pull_no_memory(p);
     }
     static const char *const small[] = {".template", ".system", ".params", ".messages", ".license"};

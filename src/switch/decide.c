@@ -7,6 +7,8 @@
 #include "grid/health.h"
 #include "grid/quota.h"
 #include "policy/policy.h"
+#include "store/name.h"
+#include "store/pull.h"
 #include "switch/local.h"
 #include "switch/money.h"
 #include "switch/reply.h"
@@ -98,16 +100,6 @@ static void candidate_add(struct candidates *c, const struct target *t, const ch
     c->n++;
 }
 
-// Ollama's users write "model" for "model:latest" and the other way round.
-static bool model_is(struct slice model, struct slice asked) {
-    if (slice_eq(model, asked))
-        return true;
-    size_t latest = sizeof ":latest" - 1;
-    if (slice_ends(asked, ":latest"))
-        return slice_eq(model, slice_first(asked, asked.n - latest));
-    return slice_ends(model, ":latest") && slice_eq(slice_first(model, model.n - latest), asked);
-}
-
 static bool target_add_full(struct candidates *c, struct slice name, const char *how, struct slice asked) {
     struct exchange *x = c->x;
     const struct target *t = snapshot_target(x->snap, name);
@@ -125,7 +117,7 @@ static bool name_add(struct candidates *c, struct slice name, const char *how, s
         struct slice endpoint = slice_str(t->endpoint->name);
         bool here =
             name.n > endpoint.n && name.p[endpoint.n] == '/' && slice_eq(slice_first(name, endpoint.n), endpoint);
-        if (here && model_is(t->model, slice_from(name, endpoint.n + 1))) {
+        if (here && model_name_same(t->model, slice_from(name, endpoint.n + 1))) {
             candidate_add(c, t, how, asked);
             return true;
         }
@@ -134,7 +126,7 @@ static bool name_add(struct candidates *c, struct slice name, const char *how, s
         return true;
     for (size_t i = 0; i < c->x->snap->n_targets; i++) {
         const struct target *t = &c->x->snap->targets[i];
-        if (!model_is(t->model, name))
+        if (!model_name_same(t->model, name))
             continue;
         candidate_add(c, t, how, asked);
         found = true;
@@ -174,6 +166,16 @@ static void near_note(struct slice name, struct slice asked, struct slice best[3
     }
 }
 
+// What `gridtie pull` would take for this name: itself, or one of the index that is nearly it. Empty: nothing.
+static struct slice pull_near(const struct config *c, struct slice asked) {
+    if (pull_is_indexed(asked) || slice_starts(asked, "hf.co/"))
+        return slice_first(asked, LIMIT_MODEL_NAME_BYTES);
+    for (size_t i = 0; pull_indexed(i); i++)
+        if (slice_distance(slice_str(pull_indexed(i)), asked) <= 3)
+            return slice_str(pull_indexed(i));
+    return c->store_registry ? slice_first(asked, LIMIT_MODEL_NAME_BYTES) : SLICE_NONE;
+}
+
 static enum step_result unknown_model(struct exchange *x) {
     struct slice best[3] = {SLICE_NONE, SLICE_NONE, SLICE_NONE}, asked = x->request->model;
     unsigned distance[3] = {0, 0, 0};
@@ -191,6 +193,9 @@ static enum step_result unknown_model(struct exchange *x) {
         buf_printf(&text, "%s %.*s", i ? "," : "", SLICE_FMT(best[i]));
     if (!best[0].n)
         buf_append_str(&text, "; no model is configured or installed (see: gridtie list)");
+    struct slice source = pull_near(c, asked);
+    if (source.n)
+        buf_printf(&text, "; to fetch it: gridtie pull %.*s", SLICE_FMT(source));
     x->problem = PROBLEM(ERR_MODEL_NOT_FOUND);
     x->problem.message = arena_copy(&x->arena, buf_slice(&text));
     x->problem.param = SLICE("model");

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "grid/health.h"
 #include "grid/quota.h"
+#include "switch/defaults.h"
 #include "switch/local.h"
 #include "switch/money.h"
 #include "switch/permit.h"
@@ -70,10 +71,12 @@ static void notes_carry(struct exchange *x, const struct notes *from) {
 // The request as this target must get it.
 static enum err attempt_request(struct attempt *at, const struct request **ret, struct problem *p) {
     struct exchange *x = at->x;
-    *ret = x->request;
-    if (!target_emulates_tools(at->t) || !tools_matter(x->request))
-        return ERR_OK;
-    enum err e = tools_rewrite(&at->arena, x->request, at->again == AGAIN_SCHEMA_BROKEN, &at->emulation, p);
+    const struct request *own;
+    enum err e = defaults_apply(&at->arena, at->t, x->request, &own);
+    *ret = own;
+    if (e || !target_emulates_tools(at->t) || !tools_matter(own))
+        return e;
+    e = tools_rewrite(&at->arena, own, at->again == AGAIN_SCHEMA_BROKEN, &at->emulation, p);
     if (e)
         return e;
     if (!at->again) // else they are there already

@@ -3,6 +3,7 @@
 // that leaves meanwhile only loses its answer. Answers are JSON; errors have the OpenAI shape.
 #include "admin/api.h"
 #include <unistd.h>
+#include "admin/models.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -197,6 +198,8 @@ static void serve_models(struct shift *s, struct conn *c) {
         target_facts_json(t, &w);
         if (t->endpoint->engine)
             json_kv_cstr(&w, "state", states[atomic_load_explicit(&t->live->engine_state, memory_order_relaxed) & 3]);
+        if (t->source)
+            json_kv_cstr(&w, "source", t->source);
         json_kv_int(&w, "size_bytes", t->size_bytes);
         json_kv_str(&w, "quantization", t->quantization);
         json_obj_end(&w);
@@ -332,5 +335,6 @@ bool api_serve(struct shift *s, struct conn *c, const struct http_request *r) {
         return true;
     if (slice_is(r->method, "POST") && serve_post(s, c, r))
         return true;
-    return money_serve(s, c, r) || keeper_serve(s, c, r) || catalogue_serve(s, c, r) || lists_serve(s, c, r);
+    return models_serve(s, c, r) || money_serve(s, c, r) || keeper_serve(s, c, r) || catalogue_serve(s, c, r) ||
+           lists_serve(s, c, r);
 }

@@ -26,6 +26,11 @@ void target_facts_json(const struct target *t, struct json_writer *w);
 // --- lists.c: ["text", "image", …], what it takes
 void target_inputs_json(const struct target *t, struct json_writer *w);
 
+// --- lists.c: members of an open object, in Ollama's shape
+void ollama_details_json(struct json_writer *w, const struct target *t);
+void ollama_capabilities_json(struct json_writer *w, const struct target *t);
+void rfc3339_json(struct json_writer *w, const char *key, int64_t wall_s);
+
 // A member of a query string, decoded into `to`; empty when it is not there.
 struct slice api_query(struct slice query, const char *name, char *to, size_t room);
 void api_respond_json(struct conn *c, int status, const struct buf *body);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include "admin/models.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -66,6 +67,7 @@ static void shift_is_closed_on_main(void *arg) {
     if (++d->n_closed < d->n_shifts)
         return;
     keeper_stop(&d->keeper);
+    models_close(d);
     if (d->grid)
         grid_close(d->grid, grid_is_closed, d);
     else
@@ -349,7 +351,8 @@ static bool daemon_open(struct daemon *d, const char *data_dir, const char *runt
     // Only the ledger knows of keys that were made.
     if (!config_is_safe(d, d->config, d->config, problem) || !shifts_open(d, loops))
         return false;
-    if (!keeper_open(&d->keeper, d, data_dir, problem))
+    d->data_dir = data_dir;
+    if (!keeper_open(&d->keeper, d, data_dir, problem) || models_open(d, data_dir))
         return false;
     if (grid_new(&d->main, d->config, data_dir, runtime_dir, grid_changed, d, &d->grid, problem))
         return false;

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "grid/grid.h"
 #include "ledger/ledger.h"
+#include "store/job.h"
 #include "switch/worker.h"
 
 struct daemon;
@@ -28,6 +29,8 @@ struct daemon {
     struct ledger *ledger;
     struct grid *grid;
     struct keeper keeper;
+    struct jobs *jobs;    // of the store
+    const char *data_dir; // borrowed
     struct shift *shifts;
     unsigned n_shifts;
     unsigned n_idle, n_closed; // while it drains; main thread

@@ -3,9 +3,11 @@
 // tags, ps, show and version. Written from the worker's snapshot; routes stand in the lists like models, since a client may name them.
 #include <ctype.h>
 #include "admin/api.h"
+#include "admin/models.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "grid/catalogue.h"
+#include "store/name.h"
 
 #define OLLAMA_VERSION "0.12.0" // what Ollama's clients compare features with
 
@@ -96,7 +98,7 @@ static void openai_model(struct json_writer *w, struct slice name, const char *o
     json_obj_end(w);
 }
 
-static void rfc3339_put(struct json_writer *w, const char *key, int64_t wall_s) {
+void rfc3339_json(struct json_writer *w, const char *key, int64_t wall_s) {
     struct buf text = BUF_INIT(64);
     clock_append_rfc3339(&text, wall_s * 1000000);
     json_kv_str(w, key, buf_slice(&text));
@@ -109,7 +111,7 @@ static void anthropic_model(struct json_writer *w, struct slice name, const char
     json_kv_cstr(w, "type", "model");
     json_kv_str(w, "id", name);
     json_kv_str(w, "display_name", name);
-    rfc3339_put(w, "created_at", t ? t->modified_s : 0);
+    rfc3339_json(w, "created_at", t ? t->modified_s : 0);
     json_obj_end(w);
 }
 
@@ -171,18 +173,13 @@ static void serve_models(const struct snapshot *s, struct conn *c, enum shape sh
     buf_done(&out);
 }
 
-// By its name in the list, its full name, or with ":latest" behind it.
+// By its name in the list or its full name, with or without ":latest".
 static const struct target *target_listed(const struct snapshot *s, struct slice name) {
-    if (slice_ends(name, ":latest")) {
-        const struct target *t = target_listed(s, slice_first(name, name.n - (sizeof ":latest" - 1)));
-        if (t)
-            return t;
-    }
     for (size_t i = 0; i < s->n_targets; i++)
-        if (slice_eq(list_name(&s->targets[i]), name) || slice_is(name, s->targets[i].name))
+        if (model_name_same(list_name(&s->targets[i]), name) || model_name_same(slice_str(s->targets[i].name), name))
             return &s->targets[i];
     for (size_t i = 0; i < s->n_targets; i++)
-        if (slice_eq(s->targets[i].model, name))
+        if (model_name_same(s->targets[i].model, name))
             return &s->targets[i];
     return NULL;
 }
@@ -205,7 +202,7 @@ static void serve_model(const struct snapshot *s, struct conn *c, const struct h
 
 // ---- Ollama
 
-static void ollama_details(struct json_writer *w, const struct target *t) {
+void ollama_details_json(struct json_writer *w, const struct target *t) {
     json_key(w, "details");
     json_obj(w);
     json_kv_cstr(w, "parent_model", "");
@@ -226,7 +223,7 @@ static void ollama_model(struct json_writer *w, const struct target *t) {
     json_kv_str(w, "model", list_name(t));
     json_kv_int(w, "size", t->size_bytes);
     json_kv_str(w, "digest", t->digest);
-    ollama_details(w, t);
+    ollama_details_json(w, t);
 }
 
 static void serve_tags(const struct snapshot *s, struct conn *c) {
@@ -240,7 +237,7 @@ static void serve_tags(const struct snapshot *s, struct conn *c) {
             continue;
         json_obj(&w);
         ollama_model(&w, &s->targets[i]);
-        rfc3339_put(&w, "modified_at", s->targets[i].modified_s);
+        rfc3339_json(&w, "modified_at", s->targets[i].modified_s);
         json_obj_end(&w);
     }
     json_arr_end(&w);
@@ -260,7 +257,7 @@ static void ps_model(struct json_writer *w, const struct target *t) {
     json_kv_int(w, "size", atomic_load_explicit(&t->live->engine_memory_bytes, memory_order_relaxed) + vram);
     json_kv_str(w, "digest", t->digest);
     ollama_details(w, t);
-    rfc3339_put(w, "expires_at", at == ENGINE_NEVER ? clock_wall_s() + CENTURIES_S : at);
+    rfc3339_json(w, "expires_at", at == ENGINE_NEVER ? clock_wall_s() + CENTURIES_S : at);
     json_kv_int(w, "size_vram", vram);
     json_kv_int(w, "context_length", t->context);
     json_obj_end(w);
@@ -285,11 +282,12 @@ static void serve_ps(struct shift *s, struct conn *c) {
     buf_done(&out);
 }
 
-static void capabilities(struct json_writer *w, const struct target *t) {
+void ollama_capabilities_json(struct json_writer *w, const struct target *t) {
     json_key(w, "capabilities");
     json_arr(w);
-    json_put_cstr(w, "completion");
-    if (t->tools || target_emulates_tools(t))
+    bool embeds = t->can & CAN_EMBED && !(t->can & CAN_CHAT);
+    json_put_cstr(w, embeds ? "embedding" : "completion");
+    if (!embeds && (t->tools || target_emulates_tools(t)))
         json_put_cstr(w, "tools");
     if (t->vision)
         json_put_cstr(w, "vision");
@@ -304,7 +302,7 @@ static void show_write(const struct target *t, struct json_writer *w) {
     json_kv_cstr(w, "modelfile", "");
     json_kv_cstr(w, "parameters", "");
     json_kv_cstr(w, "template", "");
-    ollama_details(w, t);
+    ollama_details_json(w, t);
     json_key(w, "model_info");
     json_obj(w);
     json_kv_str(w, "general.architecture", t->family);
@@ -315,12 +313,13 @@ static void show_write(const struct target *t, struct json_writer *w) {
         buf_done(&key);
     }
     json_obj_end(w);
-    capabilities(w, t);
-    rfc3339_put(w, "modified_at", t->modified_s);
+    ollama_capabilities_json(w, t);
+    rfc3339_json(w, "modified_at", t->modified_s);
     json_obj_end(w);
 }
 
-static void serve_show(const struct snapshot *s, struct conn *c, const struct http_request *r) {
+static void serve_show(struct shift *shift, struct conn *c, const struct http_request *r) {
+    const struct snapshot *s = shift->worker.snap;
     struct arena a;
     struct json_doc doc;
     struct json_error why;
@@ -340,6 +339,8 @@ static void serve_show(const struct snapshot *s, struct conn *c, const struct ht
     else if (!t)
         api_respond_error(c, r->path, ERR_MODEL_NOT_FOUND,
                           arena_printf(&a, "model '%.*s' not found", SLICE_FMT(slice_first(name, 256))));
+    else if (t->endpoint->engine)
+        show_start(shift, c, t, yyjson_is_true(yyjson_obj_get(root, "verbose")));
     else {
         show_write(t, &w);
         api_respond_json(c, 200, &out);
@@ -362,7 +363,7 @@ bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r) 
     else if (get && slice_is(r->path, "/api/version"))
         conn_respond(c, 200, "application/json", NULL, SLICE("{\"version\":\"" OLLAMA_VERSION "\"}"));
     else if (slice_is(r->method, "POST") && slice_is(r->path, "/api/show"))
-        serve_show(snap, c, r);
+        serve_show(s, c, r);
     else
         return false;
     return true;

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ollama's addresses that change the store, to its wire format: pull, create, copy, delete, blobs, push (refused). Each is a
+// job on a thread of its own; the answer is what its watcher sees (watch.c). Only the owner changes what is there:
+// where keys are needed, a client's key is not enough. Nothing here blocks: a blob is written on the pool.
+#include "admin/models.h"
+#include <errno.h>
+#include <pthread.h>
+#include "admin/api.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/change.h"
+#include "store/pull.h"
+#include "switch/admit.h"
+#include "switch/sink.h"
+
+// ---- a job has changed the store: its thread waits until the grid shows it
+
+struct telling {
+    _Atomic int holders; // the job's thread, and the letter
+    struct daemon *d;
+    pthread_mutex_t lock;
+    pthread_cond_t told;
+    bool done;
+    uint64_t snapshot;
+};
+
+static void telling_unref(struct telling *t) {
+    if (atomic_fetch_sub(&t->holders, 1) > 1)
+        return;
+    (void)pthread_mutex_destroy(&t->lock);
+    (void)pthread_cond_destroy(&t->told);
+    mem_free(t);
+}
+
+static void telling_done(void *arg, enum err e, uint64_t snapshot) {
+    struct telling *t = arg;
+    (void)pthread_mutex_lock(&t->lock);
+    t->done = true;
+    t->snapshot = e ? 0 : snapshot;
+    (void)pthread_cond_signal(&t->told);
+    (void)pthread_mutex_unlock(&t->lock);
+    telling_unref(t);
+}
+
+static void telling_read(void *arg) {
+    struct telling *t = arg;
+    enum err e = t->d->grid ? grid_models_refresh(t->d->grid, telling_done, t) : ERR_DRAINING;
+    if (e)
+        telling_done(t, e, 0);
+}
+
+// The job's thread. A job that is cancelled does not wait: the main thread may be the one that waits for it.
+static uint64_t store_changed(void *ctx, struct job *j) {
+    struct daemon *d = ctx;
+    struct telling *t = mem_zalloc(sizeof *t);
+    if (!t)
+        return 0;
+    t->holders = 2;
+    t->d = d;
+    (void)pthread_mutex_init(&t->lock, NULL);
+    (void)pthread_cond_init(&t->told, NULL);
+    if (loop_post(&d->main, telling_read, t))
+        telling_done(t, ERR_LIMIT, 0);
+    (void)pthread_mutex_lock(&t->lock);
+    while (!t->done && !job_cancelled(j)) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 100000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        (void)pthread_cond_timedwait(&t->told, &t->lock, &until);
+    }
+    uint64_t snapshot = t->snapshot;
+    (void)pthread_mutex_unlock(&t->lock);
+    telling_unref(t);
+    return snapshot;
+}
+
+enum err models_open(struct daemon *d, const char *data_dir) {
+    return jobs_new(data_dir, store_changed, d, &d->jobs);
+}
+
+void models_close(struct daemon *d) {
+    jobs_close(d->jobs);
+    d->jobs = NULL;
+}
+
+// ---- requests
+
+struct asked {
+    struct arena arena;
+    yyjson_val *root; // NULL: refused, and answered
+};
+
+static bool asked_read(struct asked *b, struct conn *c, const struct http_request *r) {
+    struct json_doc doc;
+    struct json_error why;
+    arena_init(&b->arena, 64u << 20, 0);
+    b->root = json_read(&b->arena, r->body, &doc, &why) == ERR_OK ? yyjson_doc_get_root(doc.doc) : NULL;
+    if (yyjson_is_obj(b->root))
+        return true;
+    api_respond_error(c, r->path, ERR_BAD_JSON, NULL);
+    arena_done(&b->arena);
+    return false;
+}
+
+static struct slice model_of(yyjson_val *root) {
+    struct slice name = json_get_str(root, "model");
+    return name.n ? name : json_get_str(root, "name");
+}
+
+static enum watch_as watch_of(yyjson_val *root) {
+    return yyjson_is_false(yyjson_obj_get(root, "stream")) ? WATCH_ONCE : WATCH_STREAM;
+}
+
+static void started(struct shift *s, struct conn *c, const struct http_request *r, enum err e, struct job *j,
+                    struct buf *problem, enum watch_as as) {
+    if (e)
+        api_respond_error(c, r->path, e == ERR_LIMIT ? ERR_BUSY : e, problem->len ? buf_cstr(problem) : NULL);
+    else
+        watch_start(s, c, r->path, j, as);
+}
+
+static void serve_pull(struct shift *s, struct conn *c, const struct http_request *r) {
+    struct asked b;
+    struct job *j = NULL;
+    struct buf problem = BUF_INIT(2048);
+    if (!asked_read(&b, c, r))
+        return;
+    struct slice name = model_of(b.root);
+    enum err e = ERR_MISSING_FIELD;
+    if (name.n)
+        e = pull_start(s->d->jobs, s->worker.snap->config, name, json_get_str(b.root, "as"), &j, &problem);
+    else
+        buf_append_str(&problem, "model is required");
+    started(s, c, r, e, j, &problem, watch_of(b.root));
+    arena_done(&b.arena);
+    buf_done(&problem);
+}
+
+static void serve_create(struct shift *s, struct conn *c, const struct http_request *r) {
+    struct asked b;
+    struct job *j = NULL;
+    struct buf problem = BUF_INIT(2048);
+    if (!asked_read(&b, c, r))
+        return;
+    enum err e = ERR_MISSING_FIELD;
+    if (model_of(b.root).n)
+        e = create_start(s->d->jobs, s->worker.snap->config, r->body, &j, &problem);
+    else
+        buf_append_str(&problem, "model is required");
+    started(s, c, r, e, j, &problem, watch_of(b.root));
+    arena_done(&b.arena);
+    buf_done(&problem);
+}
+
+static void serve_copy(struct shift *s, struct conn *c, const struct http_request *r) {
+    struct asked b;
+    struct job *j = NULL;
+    struct buf problem = BUF_INIT(2048);
+    if (!asked_read(&b, c, r))
+        return;
+    struct slice from = json_get_str(b.root, "source"), to = json_get_str(b.root, "destination");
+    enum err e = ERR_MISSING_FIELD;
+    if (from.n && to.n)
+        e = copy_start(s->d->jobs, s->worker.snap->config, from, to, &j, &problem);
+    else
+        buf_append_str(&problem, "source and destination are required");
+    started(s, c, r, e, j, &problem, WATCH_QUIET);
+    arena_done(&b.arena);
+    buf_done(&problem);
+}
+
+static void serve_delete(struct shift *s, struct conn *c, const struct http_request *r) {
+    struct asked b;
+    struct job *j = NULL;
+    struct buf problem = BUF_INIT(2048);
+    if (!asked_read(&b, c, r))
+        return;
+    struct slice name = model_of(b.root);
+    enum err e = ERR_MISSING_FIELD;
+    if (name.n)
+        e = remove_start(s->d->jobs, s->worker.snap->config, name, &j, &problem);
+    else
+        buf_append_str(&problem, "model is required");
+    started(s, c, r, e, j, &problem, WATCH_QUIET);
+    arena_done(&b.arena);
+    buf_done(&problem);
+}
+
+// ---- blobs
+
+struct blob_call {
+    struct guest guest; // first
+    struct conn *conn;  // NULL: gone
+    const char *data_dir;
+    char hex[HEX_BYTES];
+    char *bytes; // NULL: only whether it is there
+    size_t n;
+    enum err err;
+};
+
+static void blob_gone(struct guest *g) {
+    ((struct blob_call *)(void *)g)->conn = NULL;
+}
+
+static void blob_work(void *arg) {
+    struct blob_call *k = arg;
+    char hex[HEX_BYTES];
+    if (!k->bytes) {
+        k->err = store_blob_bytes(k->data_dir, k->hex) >= 0 ? ERR_OK : ERR_NOT_FOUND;
+        return;
+    }
+    struct hasher *h = hasher_new();
+    if (h)
+        hasher_feed(h, k->bytes, k->n);
+    hasher_end(h, hex);
+    k->err = !h ? ERR_NO_MEMORY : strcmp(hex, k->hex) != 0 ? ERR_BAD_FIELD : store_make_dirs(k->data_dir);
+    if (!k->err)
+        k->err = store_put_blob(k->data_dir, slice_of(k->bytes, k->n), hex);
+}
+
+static void blob_done(void *arg) {
+    struct blob_call *k = arg;
+    if (k->conn) {
+        conn_set_user(k->conn, NULL);
+        if (!k->err)
+            conn_respond(k->conn, k->bytes ? 201 : 200, NULL, NULL, SLICE_NONE);
+        else
+            api_respond_error(k->conn, SLICE("/api/blobs"), k->err,
+                              k->err == ERR_BAD_FIELD ? "the body's sha256 is not the one of the address" : NULL);
+    }
+    mem_free(k->bytes);
+    mem_free(k);
+}
+
+static void serve_blob(struct shift *s, struct conn *c, const struct http_request *r, bool put) {
+    struct blob_call *k = mem_zalloc(sizeof *k);
+    struct slice digest = slice_from(r->path, sizeof "/api/blobs/" - 1);
+    if (!k) {
+        api_respond_error(c, r->path, ERR_NO_MEMORY, NULL);
+        return;
+    }
+    *k = (struct blob_call){.guest = {blob_gone, NULL}, .conn = c, .data_dir = s->d->data_dir, .n = r->body.n};
+    k->bytes = put ? mem_alloc(r->body.n + 1) : NULL;
+    enum err e = !digest_parse(digest, k->hex) ? ERR_BAD_FIELD : put && !k->bytes ? ERR_NO_MEMORY : ERR_OK;
+    if (!e && put && r->body.n)
+        memcpy(k->bytes, r->body.p, r->body.n);
+    conn_set_user(c, &k->guest);
+    if (!e)
+        e = loop_offload(&s->worker.loop, blob_work, blob_done, k);
+    if (!e)
+        return;
+    conn_set_user(c, NULL);
+    mem_free(k->bytes);
+    mem_free(k);
+    api_respond_error(c, r->path, e, e == ERR_BAD_FIELD ? "expected sha256:HEX at the end of the address" : NULL);
+}
+
+// ---- which
+
+typedef void serve_fn(struct shift *s, struct conn *c, const struct http_request *r);
+
+static void serve_push(struct shift *s, struct conn *c, const struct http_request *r) {
+    (void)s;
+    api_respond_error(c, r->path, ERR_UNSUPPORTED, "gridtie does not publish models: push is not supported");
+}
+
+static void serve_blob_head(struct shift *s, struct conn *c, const struct http_request *r) {
+    serve_blob(s, c, r, false);
+}
+
+static void serve_blob_post(struct shift *s, struct conn *c, const struct http_request *r) {
+    serve_blob(s, c, r, true);
+}
+
+static serve_fn *serve_of(const struct http_request *r) {
+    bool post = slice_is(r->method, "POST"), head = slice_is(r->method, "HEAD");
+    if (post && slice_is(r->path, "/api/pull"))
+        return serve_pull;
+    if (post && slice_is(r->path, "/api/create"))
+        return serve_create;
+    if (post && slice_is(r->path, "/api/copy"))
+        return serve_copy;
+    if (slice_is(r->method, "DELETE") && slice_is(r->path, "/api/delete"))
+        return serve_delete;
+    if (post && slice_is(r->path, "/api/push"))
+        return serve_push;
+    if (head && slice_starts(r->path, "/api/blobs/"))
+        return serve_blob_head;
+    return post && slice_starts(r->path, "/api/blobs/") ? serve_blob_post : NULL;
+}
+
+bool models_serve(struct shift *s, struct conn *c, const struct http_request *r) {
+    struct caller caller = {NULL, false};
+    serve_fn *serve = serve_of(r);
+    if (!serve)
+        return false;
+    if (admit_credential(s->worker.snap->config, s->worker.keyring, &r->headers, r->query, r->loopback, &caller))
+        api_respond_error(c, r->path, ERR_UNAUTHORIZED, NULL);
+    else if (!caller.owner)
+        api_respond_error(c, r->path, ERR_FORBIDDEN, "only the owner changes which models are here");
+    else
+        serve(s, c, r);
+    return true;
+}

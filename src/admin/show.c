@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST /api/show: what a model is. Of a local one its GGUF is read for it (metadata, the chat template), off the loop, and
+// what a Modelfile said stands beside; the Modelfile itself is written from that, so that it can be taken elsewhere. Of the
+// models of other places the lists say what is known. Shape: Ollama's.
+#include "admin/api.h"
+#include "admin/models.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "store/change.h"
+#include "store/models.h"
+#include "switch/sink.h"
+
+#define SHOW_BYTES (64u << 20) // verbose: a vocabulary of 260,000 words with its merges
+#define TEMPLATE_BYTES (1u << 20)
+
+struct show_call {
+    struct guest guest; // first
+    struct conn *conn;  // NULL: gone
+    struct shift *shift;
+    struct snapshot *snap;
+    const struct target *t; // of snap
+    bool verbose;
+    char name[NAME_BYTES + 64];
+    struct buf out;
+    enum err err;
+};
+
+static void show_gone(struct guest *g) {
+    ((struct show_call *)(void *)g)->conn = NULL;
+}
+
+static const struct model *model_of_target(const struct models *m, struct slice name) {
+    for (size_t i = 0; i < m->n; i++)
+        if (model_name_same(slice_str(m->v[i].name), name) ||
+            (m->v[i].alias && model_name_same(slice_str(m->v[i].alias), name)))
+            return &m->v[i];
+    return NULL;
+}
+
+// ---- its Modelfile
+
+static void parameter_line(struct buf *out, const char *verb, struct slice key, yyjson_val *v) {
+    struct json_writer w = JSON_WRITER(out);
+    buf_printf(out, "%s%.*s ", verb, SLICE_FMT(key));
+    if (yyjson_is_str(v) && verb[0])
+        buf_printf(out, "\"%s\"", yyjson_get_str(v));
+    else
+        json_put_val(&w, v);
+    buf_append_char(out, '\n');
+}
+
+// "num_ctx 2048", a line each.
+static void parameters_write(struct buf *out, const char *verb, struct slice json) {
+    struct arena a;
+    struct json_doc doc;
+    struct json_error why;
+    yyjson_val *key, *v, *one;
+    size_t i, n, k, m;
+    arena_init(&a, MANIFEST_BYTES * 4, 0);
+    if (json.n && json_read(&a, json, &doc, &why) == ERR_OK) {
+        yyjson_obj_foreach(yyjson_doc_get_root(doc.doc), i, n, key, v) {
+            if (!yyjson_is_arr(v))
+                parameter_line(out, verb, json_str(key), v);
+            yyjson_arr_foreach(v, k, m, one) parameter_line(out, verb, json_str(key), one);
+        }
+    }
+    arena_done(&a);
+}
+
+static void modelfile_write(struct buf *out, const struct model *m, struct slice template) {
+    buf_printf(out, "# made by gridtie from %s\nFROM %s\n", m->name, m->path);
+    if (m->template_file)
+        buf_printf(out, "TEMPLATE \"\"\"%.*s\"\"\"\n", SLICE_FMT(template));
+    if (m->system)
+        buf_printf(out, "SYSTEM \"\"\"%s\"\"\"\n", m->system);
+    parameters_write(out, "PARAMETER ", m->parameters);
+    if (m->license)
+        buf_printf(out, "LICENSE \"\"\"%s\"\"\"\n", m->license);
+}
+
+// ---- the answer
+
+static void text_put(struct json_writer *w, const char *key, struct buf *text) {
+    json_kv_str(w, key, slice_of(text->p ? text->p : "", text->len));
+}
+
+static void gridtie_put(struct json_writer *w, const struct target *t, const struct model *m) {
+    json_key(w, "gridtie");
+    json_obj(w);
+    json_kv_cstr(w, "name", t->name);
+    json_kv_cstr(w, "from", model_from_name(m->from));
+    json_kv_cstr(w, "path", m->path);
+    json_kv_int(w, "parts", m->n_parts);
+    json_kv_int(w, "size", m->size_bytes);
+    json_kv_int(w, "context", t->context);
+    json_kv_bool(w, "chat_template", m->header.chat_template || m->template_file);
+    if (m->sha256)
+        json_kv_cstr(w, "sha256", m->sha256);
+    if (m->source)
+        json_kv_cstr(w, "source", m->source);
+    if (m->note)
+        json_kv_cstr(w, "note", m->note);
+    if (m->projector)
+        json_kv_cstr(w, "projector", m->projector);
+    if (m->problem)
+        json_kv_cstr(w, "problem", m->problem);
+    json_obj_end(w);
+}
+
+static void model_put(struct show_call *k, const struct model *m) {
+    struct buf template = BUF_INIT(TEMPLATE_BYTES), info = BUF_INIT(SHOW_BYTES / 2), text = BUF_INIT(SHOW_BYTES / 4);
+    struct json_writer w = JSON_WRITER(&k->out), i = JSON_WRITER(&info);
+    json_obj(&i);
+    enum err e = gguf_metadata(m->path, k->verbose, &i, &template);
+    if (!e && m->header.parameters > 0)
+        json_kv_int(&i, "general.parameter_count", m->header.parameters);
+    json_obj_end(&i);
+    if (m->template_file) {
+        buf_clear(&template);
+        (void)!fs_read_file(m->template_file, TEMPLATE_BYTES, &template);
+    }
+    json_obj(&w);
+    json_kv_cstr(&w, "license", m->license ? m->license : "");
+    modelfile_write(&text, m, buf_slice(&template));
+    text_put(&w, "modelfile", &text);
+    buf_clear(&text);
+    parameters_write(&text, "", m->parameters);
+    if (text.len)
+        text.len--;
+    text_put(&w, "parameters", &text);
+    text_put(&w, "template", &template);
+    if (m->system)
+        json_kv_cstr(&w, "system", m->system);
+    if (m->messages.n)
+        json_kv_raw(&w, "messages", m->messages);
+    ollama_details_json(&w, k->t);
+    json_kv_raw(&w, "model_info", e ? SLICE("{}") : buf_slice(&info));
+    ollama_capabilities_json(&w, k->t);
+    rfc3339_json(&w, "modified_at", m->modified_s);
+    gridtie_put(&w, k->t, m);
+    json_obj_end(&w);
+    if (k->out.failed || info.failed || text.failed)
+        k->err = ERR_NO_MEMORY;
+    buf_done(&template);
+    buf_done(&info);
+    buf_done(&text);
+}
+
+static void show_work(void *arg) {
+    struct show_call *k = arg;
+    struct models *all = NULL;
+    k->err = models_new(k->snap->config, k->shift->d->data_dir, &all);
+    if (k->err)
+        return;
+    const struct model *m = model_of_target(all, slice_str(k->name));
+    if (m)
+        model_put(k, m);
+    else
+        k->err = ERR_MODEL_NOT_FOUND; // it went meanwhile
+    models_free(all);
+}
+
+static void show_done(void *arg) {
+    struct show_call *k = arg;
+    if (k->conn) {
+        conn_set_user(k->conn, NULL);
+        if (k->err)
+            api_respond_error(k->conn, SLICE("/api/show"), k->err, NULL);
+        else
+            api_respond_json(k->conn, 200, &k->out);
+    }
+    snapshot_unref(k->snap);
+    buf_done(&k->out);
+    mem_free(k);
+}
+
+void show_start(struct shift *s, struct conn *c, const struct target *t, bool verbose) {
+    struct show_call *k = mem_zalloc(sizeof *k);
+    if (!k) {
+        api_respond_error(c, SLICE("/api/show"), ERR_NO_MEMORY, NULL);
+        return;
+    }
+    *k = (struct show_call){.guest = {show_gone, NULL},
+                            .conn = c,
+                            .shift = s,
+                            .snap = snapshot_ref(s->worker.snap),
+                            .t = t,
+                            .verbose = verbose,
+                            .out = BUF_INIT(SHOW_BYTES)};
+    (void)snprintf(k->name, sizeof k->name, "%.*s", SLICE_FMT(slice_first(t->model, sizeof k->name - 1)));
+    conn_set_user(c, &k->guest);
+    if (loop_offload(&s->worker.loop, show_work, show_done, k) == ERR_OK)
+        return;
+    conn_set_user(c, NULL);
+    snapshot_unref(k->snap);
+    mem_free(k);
+    api_respond_error(c, SLICE("/api/show"), ERR_BUSY, NULL);
+}

@@ -9,11 +9,11 @@ _gridtie() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]:-} options=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "serve run chat launch ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help --help" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve run chat launch pull show create cp rm ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help --help" -- "$word")
         return
     fi
     case $previous in
-        --config | -c | --key-file | --bill | --image | -i | --json-schema)
+        --config | -c | --key-file | --bill | --image | -i | --json-schema | --file | -f)
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
@@ -38,6 +38,10 @@ _gridtie() {
         serve) options="--config --daemon --offline --help" ;;
         run | chat) options="--system --image --json-schema --verbose --url --key-file --help" ;;
         launch) options="--model --url --key-file --help" ;;
+        pull) options="--json --url --key-file --help" ;;
+        show) options="--verbose --json --url --key-file --help" ;;
+        create) options="--file --json --url --key-file --help" ;;
+        cp | rm) options="--url --key-file --help" ;;
         endpoints) options="--watch --json --url --key-file --help" ;;
         ps | list | why) options="--json --url --key-file --help" ;;
         log) options="--limit --model --target --status --since --json --url --key-file --help" ;;
@@ -60,7 +64,13 @@ _gridtie() {
     fi
     case $command in
         launch) mapfile -t COMPREPLY < <(compgen -W "claude codex opencode aider" -- "$word") ;;
-        run | chat | stop) mapfile -t COMPREPLY < <(compgen -W "$(_gridtie_models)" -- "$word") ;;
+        pull)
+            mapfile -t COMPREPLY < <(
+                compgen -W "smollm2:135m gemma3:270m all-minilm hf.co/" -- "$word"
+                compgen -f -- "$word"
+            )
+            ;;
+        run | chat | stop | show | cp | rm) mapfile -t COMPREPLY < <(compgen -W "$(_gridtie_models)" -- "$word") ;;
         runs) mapfile -t COMPREPLY < <(compgen -W "stop" -- "$word") ;;
         key) mapfile -t COMPREPLY < <(compgen -W "add list revoke" -- "$word") ;;
         catalogue) mapfile -t COMPREPLY < <(compgen -W "show diff update" -- "$word") ;;
@@ -74,7 +84,7 @@ _gridtie() {
             ;;
         why) mapfile -t COMPREPLY < <(compgen -W "last" -- "$word") ;;
         check) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W "serve run chat launch ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help" -- "$word") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W "serve run chat launch pull show create cp rm ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help" -- "$word") ;;
     esac
 }
 complete -F _gridtie gridtie

@@ -15,6 +15,11 @@ _gridtie() {
         'run:ask a model, and start the daemon if none runs'
         'chat:talk with a model, a question a line'
         'launch:start a coding agent that asks here'
+        'pull:fetch a model, and start the daemon if none runs'
+        'show:what a model is, as its file says it'
+        'create:make a model by a Modelfile'
+        'cp:give a model another name'
+        'rm:remove models from the store'
         'ps:the local models that are in memory'
         'list:the models that requests can go to'
         'endpoints:the places that compute, and their health'
@@ -88,6 +93,52 @@ _gridtie() {
                 '--help[this]' \
                 '-h[this]' \
                 '1:agent:(claude codex opencode aider)'
+            ;;
+        pull)
+            _arguments \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '1:model:(smollm2\:135m gemma3\:270m all-minilm hf.co/)'
+            ;;
+        show)
+            _arguments \
+                '--verbose[afterwards\: target, zone, time to the first token, tokens per second, cost]' \
+                '-v[afterwards\: target, zone, time to the first token, tokens per second, cost]' \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '*:model:_gridtie_models'
+            ;;
+        create)
+            _arguments \
+                '--file[the Modelfile; default\: Modelfile in this folder; -\: standard input]:FILE:_files' \
+                '-f[the Modelfile; default\: Modelfile in this folder; -\: standard input]:FILE:_files' \
+                '--json[JSON instead of text]' \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]'
+            ;;
+        cp)
+            _arguments \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '*:model:_gridtie_models'
+            ;;
+        rm)
+            _arguments \
+                '--url[the daemon; default\: $GRIDTIE_URL, else the configs first listen address]:URL:' \
+                '--key-file[file with the key to show the daemon; default\: $GRIDTIE_KEY]:FILE:_files' \
+                '--help[this]' \
+                '-h[this]' \
+                '*:model:_gridtie_models'
             ;;
         ps)
             _arguments \
@@ -249,7 +300,7 @@ _gridtie() {
             _arguments \
                 '--help[this]' \
                 '-h[this]' \
-                '1:command:(serve run chat launch ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help)'
+                '1:command:(serve run chat launch pull show create cp rm ps list endpoints why log spend runs key catalogue audit privacy stop check reload sim version help)'
             ;;
     esac
 }

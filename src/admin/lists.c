@@ -256,7 +256,7 @@ static void ps_model(struct json_writer *w, const struct target *t) {
     json_kv_str(w, "model", list_name(t));
     json_kv_int(w, "size", atomic_load_explicit(&t->live->engine_memory_bytes, memory_order_relaxed) + vram);
     json_kv_str(w, "digest", t->digest);
-    ollama_details(w, t);
+    ollama_details_json(w, t);
     rfc3339_json(w, "expires_at", at == ENGINE_NEVER ? clock_wall_s() + CENTURIES_S : at);
     json_kv_int(w, "size_vram", vram);
     json_kv_int(w, "context_length", t->context);

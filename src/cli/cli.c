@@ -8,10 +8,11 @@
 #include "cli/command.h"
 
 static const struct command *const commands[] = {
-    &command_serve,     &command_run,     &command_chat,    &command_launch, &command_ps,    &command_list,
-    &command_endpoints, &command_why,     &command_log,     &command_spend,  &command_runs,  &command_key,
-    &command_catalogue, &command_audit,   &command_privacy, &command_stop,   &command_check, &command_reload,
-    &command_sim,       &command_version, &command_help,
+    &command_serve,   &command_run,     &command_chat,  &command_launch, &command_pull,   &command_show,
+    &command_create,  &command_cp,      &command_rm,    &command_ps,     &command_list,   &command_endpoints,
+    &command_why,     &command_log,     &command_spend, &command_runs,   &command_key,    &command_catalogue,
+    &command_audit,   &command_privacy, &command_stop,  &command_check,  &command_reload, &command_sim,
+    &command_version, &command_help,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -44,6 +45,7 @@ static const struct opt_row opts[OPT_COUNT] = {
     [OPT_WATCH] = {"watch", 'w', NULL, "again every two seconds, until Ctrl-C"},
     [OPT_OFFLINE] = {"offline", 0, NULL, "open no connection beyond this machine, whatever the config says"},
     [OPT_ZONE] = {"zone", 0, "ZONE", "only what went to this zone: edge, sealed or cloud"},
+    [OPT_FILE] = {"file", 'f', "FILE", "the Modelfile; default: Modelfile in this folder; -: standard input"},
     [OPT_JSON] = {"json", 0, NULL, "JSON instead of text"},
     [OPT_URL] = {"url", 0, "URL", "the daemon; default: $GRIDTIE_URL, else the config's first listen address"},
     [OPT_KEY_FILE] = {"key-file", 0, "FILE", "file with the key to show the daemon; default: $GRIDTIE_KEY"},

@@ -27,6 +27,7 @@ enum opt {
     OPT_WATCH,
     OPT_OFFLINE,
     OPT_ZONE,
+    OPT_FILE,
     OPT_JSON,
     OPT_URL,
     OPT_KEY_FILE,
@@ -59,10 +60,10 @@ struct command {
     int (*run)(const struct cli *c);
 };
 
-extern const struct command command_serve, command_run, command_chat, command_launch, command_ps, command_list,
-    command_endpoints, command_why, command_log, command_spend, command_runs, command_key, command_catalogue,
-    command_audit, command_privacy, command_stop, command_check, command_reload, command_sim, command_version,
-    command_help;
+extern const struct command command_serve, command_run, command_chat, command_launch, command_pull, command_show,
+    command_create, command_cp, command_rm, command_ps, command_list, command_endpoints, command_why, command_log,
+    command_spend, command_runs, command_key, command_catalogue, command_audit, command_privacy, command_stop,
+    command_check, command_reload, command_sim, command_version, command_help;
 
 // Prints --help of one command, or with NULL the overview.
 void cli_print_help(const struct command *of);

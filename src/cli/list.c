@@ -13,12 +13,13 @@ static const char *price_text(struct arena *a, yyjson_val *price, const char *na
 }
 
 static void list_show(struct arena *a, yyjson_val *root) {
-    static const char *const heads[] = {"MODEL", "ZONE", ">CONTEXT", ">SIZE", ">USD/M IN", ">USD/M OUT", "STATE", NULL};
+    static const char *const heads[] = {"MODEL",      "ZONE",  ">CONTEXT", ">SIZE", ">USD/M IN",
+                                        ">USD/M OUT", "STATE", "FROM",     NULL};
     yyjson_val *models = yyjson_obj_get(root, "models"), *m;
     struct table t;
     size_t i, n;
     if (yyjson_arr_size(models) == 0) {
-        (void)puts("no model is known: add endpoints to the config, or GGUF files to the models folder of the state");
+        (void)puts("no model is known: `gridtie pull smollm2:135m` fetches a small one; endpoints go into the config");
         return;
     }
     table_init(&t, a, heads);
@@ -32,6 +33,7 @@ static void list_show(struct arena *a, yyjson_val *root) {
         table_add_str(&t, price_text(a, price, "input"));
         table_add_str(&t, price_text(a, price, "output"));
         table_add(&t, json_get_str(m, "state"));
+        table_add(&t, json_get_str(m, "source"));
     }
     table_print(&t);
 }

@@ -7,8 +7,8 @@ import pytest
 
 from conftest import REPO
 
-COMMANDS = ("serve", "run", "chat", "launch", "ps", "list", "endpoints", "why", "log", "spend", "runs", "key", "catalogue",
-            "audit", "privacy", "stop", "check", "reload", "sim", "version", "help")
+COMMANDS = ("serve", "run", "chat", "launch", "pull", "show", "create", "cp", "rm", "ps", "list", "endpoints", "why", "log",
+            "spend", "runs", "key", "catalogue", "audit", "privacy", "stop", "check", "reload", "sim", "version", "help")
 MAN = (REPO / "docs/gridtie.1").read_text()
 FISH = (REPO / "share/gridtie.fish").read_text()
 ZSH = (REPO / "share/gridtie.zsh").read_text()

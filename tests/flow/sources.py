@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server where models come from: Hugging Face's protocol, that of an Ollama registry, plain files. It can cut an answer,
+damage it, be slow, not know ranges, redirect to another server, and it remembers who asked how. And GGUF files to serve."""
+import hashlib
+import http.server
+import json
+import re
+import struct
+import threading
+import time
+
+
+def text(s):
+    return struct.pack("<Q", len(s.encode())) + s.encode()
+
+
+def gguf(architecture="llama", size=300_000, seed=b"x", pooling=None, template="{% for m in messages %}{{ m.content }}{% endfor %}"):
+    """A header that reads well, and bytes behind it."""
+    pairs = [text("general.architecture") + struct.pack("<I", 8) + text(architecture),
+             text(f"{architecture}.context_length") + struct.pack("<II", 4, 512),
+             text("general.file_type") + struct.pack("<II", 4, 2)]
+    if template:
+        pairs.append(text("tokenizer.chat_template") + struct.pack("<I", 8) + text(template))
+    if pooling:
+        pairs.append(text(f"{architecture}.pooling_type") + struct.pack("<II", 4, pooling))
+    head = b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(pairs)
+    return head + (seed * size)[:size]
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class Source:
+    """files: path → bytes. cuts: path → list of how many bytes each next answer gives before it is cut. Everything else by
+    its name. asked: (method, path, headers) of all requests."""
+
+    def __init__(self):
+        self.files, self.json, self.redirects, self.cuts, self.asked = {}, {}, {}, {}, []
+        self.ranges, self.pause, self.etags, self.status = True, 0.0, {}, {}
+        self.lock = threading.Lock()
+        source = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                source.serve(self)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def plain(self, h, status, body, kind="application/json", headers=()):
+        h.send_response(status)
+        h.send_header("Content-Type", kind)
+        h.send_header("Content-Length", str(len(body)))
+        for k, v in headers:
+            h.send_header(k, v)
+        h.end_headers()
+        h.wfile.write(body)
+
+    def serve(self, h):
+        path = h.path.split("?")[0]
+        with self.lock:
+            self.asked.append((h.command, h.path, {k.lower(): v for k, v in h.headers.items()}))
+            cut = self.cuts.get(path, [])
+            most = cut.pop(0) if cut else None
+        if path in self.status:
+            self.plain(h, self.status[path], b"{}")
+        elif path in self.redirects:
+            self.plain(h, 302, b"", headers=[("Location", self.redirects[path])])
+        elif path in self.json:
+            self.plain(h, 200, json.dumps(self.json[path]).encode())
+        elif path in self.files:
+            self.file(h, path, self.files[path], most)
+        else:
+            self.plain(h, 404, b"{}")
+
+    def file(self, h, path, data, most):
+        found = re.fullmatch(r"bytes=(\d+)-", h.headers.get("Range", ""))
+        start = int(found[1]) if found and self.ranges else 0
+        if start and start >= len(data):
+            self.plain(h, 416, b"", headers=[("Content-Range", f"bytes */{len(data)}")])
+            return
+        body = data[start:]
+        h.send_response(206 if start else 200)
+        if start:
+            h.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        if path in self.etags:
+            h.send_header("ETag", self.etags[path])
+        h.send_header("Content-Length", str(len(body)))
+        h.end_headers()
+        if most is not None:
+            body = body[:most]
+        try:
+            for i in range(0, len(body), 16384):
+                h.wfile.write(body[i:i + 16384])
+                if self.pause:
+                    time.sleep(self.pause)
+            if most is not None:
+                h.wfile.flush()
+                h.close_connection = True
+                h.connection.shutdown(2)
+        except OSError:
+            pass
+
+    # ---- protocols
+
+    def registry(self, name, tag, layers):
+        """layers: kind → bytes, as application/vnd.ollama.image.KIND."""
+        listed = []
+        for kind, data in layers.items():
+            digest = "sha256:" + sha256(data)
+            self.files[f"/v2/{name}/blobs/{digest}"] = data
+            listed.append({"mediaType": f"application/vnd.ollama.image.{kind}", "digest": digest, "size": len(data)})
+        self.json[f"/v2/{name}/manifests/{tag}"] = {"schemaVersion": 2, "layers": listed}
+
+    def hub(self, repo, files, store=None):
+        """files: name → bytes; with a store they lie there, behind a redirect."""
+        tree = []
+        for name, data in files.items():
+            path = f"/{repo}/resolve/main/{name}"
+            if store:
+                self.redirects[path] = f"{store.url}/bucket/{sha256(data)}?signature=abc"
+                store.files[f"/bucket/{sha256(data)}"] = data
+            else:
+                self.files[path] = data
+            tree.append({"type": "file", "path": name, "size": len(data), "lfs": {"oid": sha256(data), "size": len(data)}})
+        self.json[f"/api/models/{repo}/tree/main"] = tree
+
+    def count(self, part):
+        return sum(part in path for _, path, _ in self.asked)

@@ -3,6 +3,7 @@
 // the shape that the address suggests. The credential is checked when the head is there, before a body is taken in.
 #include "admin/api.h"
 #include "admin/daemon.h"
+#include "admin/models.h"
 #include "switch/admit.h"
 #include "switch/exchange.h"
 
@@ -37,7 +38,17 @@ static int front_head(void *ctx, struct conn *c, const struct http_request *r, s
     if (address_is_open(r->path))
         return 0;
     const struct keyring *ring = shift_of(ctx)->worker.keyring;
-    return admit_credential(config, ring, &r->headers, r->query, r->loopback, &caller) ? 401 : 0;
+    if (admit_credential(config, ring, &r->headers, r->query, r->loopback, &caller))
+        return 401;
+    return blob_is_upload(r) && !caller.owner ? 403 : 0; // before its gigabytes come
+}
+
+static void front_upload(void *ctx, struct conn *c, const struct http_request *r) {
+    blob_begin(shift_of(ctx), c, r);
+}
+
+static void front_piece(void *ctx, struct conn *c, void *user, struct slice bytes) {
+    blob_piece(shift_of(ctx), c, user, bytes);
 }
 
 static void front_request(void *ctx, struct conn *c, const struct http_request *r) {
@@ -96,6 +107,9 @@ static void front_error_body(void *ctx, struct slice path, int status, const cha
 }
 
 const struct server_hooks front_hooks = {.on_head = front_head,
+                                         .is_upload = blob_is_upload,
+                                         .on_upload = front_upload,
+                                         .on_piece = front_piece,
                                          .on_request = front_request,
                                          .on_credit = front_credit,
                                          .on_gone = front_gone,

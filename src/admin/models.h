@@ -18,6 +18,13 @@ bool models_serve(struct shift *s, struct conn *c, const struct http_request *r)
 enum watch_as { WATCH_STREAM, WATCH_ONCE, WATCH_QUIET };
 void watch_start(struct shift *s, struct conn *c, struct slice path, struct job *j, enum watch_as as);
 
+// --- blobs.c: HEAD and POST /api/blobs/sha256:HEX. A blob comes in pieces, however large it is (server_hooks).
+void blob_ask(struct shift *s, struct conn *c, const struct http_request *r);
+bool blob_is_upload(const struct http_request *r);
+void blob_begin(struct shift *s, struct conn *c, const struct http_request *r);
+void blob_piece(struct shift *s, struct conn *c, void *user, struct slice bytes);
+void blob_put(struct shift *s, struct conn *c, const struct http_request *r); // all of it has come
+
 // --- show.c: answers what a local model is, from its GGUF, off the loop
 void show_start(struct shift *s, struct conn *c, const struct target *t, bool verbose);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ollama's addresses that change the store, to its wire format: pull, create, copy, delete, blobs, push (refused). Each is a
 // job on a thread of its own; the answer is what its watcher sees (watch.c). Only the owner changes what is there:
-// where keys are needed, a client's key is not enough. Nothing here blocks: a blob is written on the pool.
+// where keys are needed, a client's key is not enough. Nothing here blocks.
 #include "admin/models.h"
 #include <errno.h>
 #include <pthread.h>
@@ -190,75 +190,6 @@ static void serve_delete(struct shift *s, struct conn *c, const struct http_requ
     buf_done(&problem);
 }
 
-// ---- blobs
-
-struct blob_call {
-    struct guest guest; // first
-    struct conn *conn;  // NULL: gone
-    const char *data_dir;
-    char hex[HEX_BYTES];
-    char *bytes; // NULL: only whether it is there
-    size_t n;
-    enum err err;
-};
-
-static void blob_gone(struct guest *g) {
-    ((struct blob_call *)(void *)g)->conn = NULL;
-}
-
-static void blob_work(void *arg) {
-    struct blob_call *k = arg;
-    char hex[HEX_BYTES];
-    if (!k->bytes) {
-        k->err = store_blob_bytes(k->data_dir, k->hex) >= 0 ? ERR_OK : ERR_NOT_FOUND;
-        return;
-    }
-    struct hasher *h = hasher_new();
-    if (h)
-        hasher_feed(h, k->bytes, k->n);
-    hasher_end(h, hex);
-    k->err = !h ? ERR_NO_MEMORY : strcmp(hex, k->hex) != 0 ? ERR_BAD_FIELD : store_make_dirs(k->data_dir);
-    if (!k->err)
-        k->err = store_put_blob(k->data_dir, slice_of(k->bytes, k->n), hex);
-}
-
-static void blob_done(void *arg) {
-    struct blob_call *k = arg;
-    if (k->conn) {
-        conn_set_user(k->conn, NULL);
-        if (!k->err)
-            conn_respond(k->conn, k->bytes ? 201 : 200, NULL, NULL, SLICE_NONE);
-        else
-            api_respond_error(k->conn, SLICE("/api/blobs"), k->err,
-                              k->err == ERR_BAD_FIELD ? "the body's sha256 is not the one of the address" : NULL);
-    }
-    mem_free(k->bytes);
-    mem_free(k);
-}
-
-static void serve_blob(struct shift *s, struct conn *c, const struct http_request *r, bool put) {
-    struct blob_call *k = mem_zalloc(sizeof *k);
-    struct slice digest = slice_from(r->path, sizeof "/api/blobs/" - 1);
-    if (!k) {
-        api_respond_error(c, r->path, ERR_NO_MEMORY, NULL);
-        return;
-    }
-    *k = (struct blob_call){.guest = {blob_gone, NULL}, .conn = c, .data_dir = s->d->data_dir, .n = r->body.n};
-    k->bytes = put ? mem_alloc(r->body.n + 1) : NULL;
-    enum err e = !digest_parse(digest, k->hex) ? ERR_BAD_FIELD : put && !k->bytes ? ERR_NO_MEMORY : ERR_OK;
-    if (!e && put && r->body.n)
-        memcpy(k->bytes, r->body.p, r->body.n);
-    conn_set_user(c, &k->guest);
-    if (!e)
-        e = loop_offload(&s->worker.loop, blob_work, blob_done, k);
-    if (!e)
-        return;
-    conn_set_user(c, NULL);
-    mem_free(k->bytes);
-    mem_free(k);
-    api_respond_error(c, r->path, e, e == ERR_BAD_FIELD ? "expected sha256:HEX at the end of the address" : NULL);
-}
-
 // ---- which
 
 typedef void serve_fn(struct shift *s, struct conn *c, const struct http_request *r);
@@ -266,14 +197,6 @@ typedef void serve_fn(struct shift *s, struct conn *c, const struct http_request
 static void serve_push(struct shift *s, struct conn *c, const struct http_request *r) {
     (void)s;
     api_respond_error(c, r->path, ERR_UNSUPPORTED, "gridtie does not publish models: push is not supported");
-}
-
-static void serve_blob_head(struct shift *s, struct conn *c, const struct http_request *r) {
-    serve_blob(s, c, r, false);
-}
-
-static void serve_blob_post(struct shift *s, struct conn *c, const struct http_request *r) {
-    serve_blob(s, c, r, true);
 }
 
 static serve_fn *serve_of(const struct http_request *r) {
@@ -289,8 +212,8 @@ static serve_fn *serve_of(const struct http_request *r) {
     if (post && slice_is(r->path, "/api/push"))
         return serve_push;
     if (head && slice_starts(r->path, "/api/blobs/"))
-        return serve_blob_head;
-    return post && slice_starts(r->path, "/api/blobs/") ? serve_blob_post : NULL;
+        return blob_ask;
+    return blob_is_upload(r) ? blob_put : NULL;
 }
 
 bool models_serve(struct shift *s, struct conn *c, const struct http_request *r) {

@@ -28,7 +28,8 @@ static void conn_input(struct conn *c, struct slice bytes);
 static void conn_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
     struct conn *c = h->data;
     (void)suggested;
-    size_t left = c->body_left < BODY_READ_BYTES ? (size_t)c->body_left : BODY_READ_BYTES;
+    size_t most = c->upload ? LOOP_READ_BYTES : BODY_READ_BYTES; // of an upload, `in` has room for no more
+    size_t left = c->body_left < most ? (size_t)c->body_left : most;
     if (c->state == CONN_BODY && !c->msg.chunked && left >= BODY_READ_LEAST_BYTES && buf_reserve(&c->in, left))
         *buf = uv_buf_init(c->in.p + c->in.len, (unsigned)left);
     else
@@ -37,10 +38,27 @@ static void conn_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
 
 static void conn_deliver(struct conn *c);
 
+static void conn_reading(struct conn *c, bool on);
+
 static void conn_body_came(struct conn *c) {
     c->deadline_ms = c->server->loop->now_ms + c->server->o.body_idle_ms;
-    if (c->body_left == 0)
+    if (c->upload && c->in.len > c->head_bytes) {
+        conn_reading(c, false);
+        c->deadline_ms = 0; // it is our turn
+        c->server->hooks.on_piece(c->server->ctx, c, c->user, slice_from(buf_slice(&c->in), c->head_bytes));
+    } else if (c->body_left == 0) {
         conn_deliver(c);
+    }
+}
+
+void conn_piece_taken(struct conn *c) {
+    if (c->state != CONN_BODY)
+        return;
+    c->in.len = c->head_bytes;
+    c->raw_bytes = 0;
+    loop_tick(c->server->loop);
+    conn_reading(c, true);
+    conn_body_came(c);
 }
 
 static void conn_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
@@ -124,7 +142,7 @@ void conn_close(struct conn *c) {
 }
 
 void conn_lost(struct conn *c) {
-    bool open = c->state == CONN_OPEN;
+    bool open = c->state == CONN_OPEN || (c->state == CONN_BODY && c->upload && c->user);
     if (c->state == CONN_CLOSED)
         return;
     conn_close(c);
@@ -155,6 +173,11 @@ static void request_rebase(struct conn *c) {
 }
 
 static void conn_refuse_and_close(struct conn *c, int status, const char *text) {
+    void *user = c->user;
+    if (c->state == CONN_BODY && c->upload && user) {
+        c->user = NULL;
+        c->server->hooks.on_gone(c->server->ctx, c, user);
+    }
     c->body_unread = true; // where the next request would begin is not known
     if (c->req)
         request_rebase(c); // the refusal is written in the dialect of its path
@@ -255,7 +278,8 @@ static void conn_head_accept(struct conn *c) {
     struct server *s = c->server;
     size_t here = c->in.len - c->head_bytes;
     uint64_t length = c->msg.has_length ? c->msg.length : 0;
-    if (length > s->o.body_bytes) {
+    c->upload = s->hooks.is_upload && s->hooks.is_upload(&c->req->r);
+    if (length > s->o.body_bytes && !c->upload) {
         conn_refuse_and_close(c, 413, "the request's body is too large");
         return;
     }
@@ -268,10 +292,15 @@ static void conn_head_accept(struct conn *c) {
     c->body_unread = c->body_left > 0;
     struct slice body = SLICE_NONE;
     int status = s->hooks.on_head ? s->hooks.on_head(s->ctx, c, &c->req->r, &body) : 0;
-    if (status)
+    if (status) {
         conn_refuse(c, status, http_status_text(status), c->req->r.path, body);
-    else
-        conn_body_begin(c);
+        return;
+    }
+    if (c->upload) {
+        c->user = NULL;
+        s->hooks.on_upload(s->ctx, c, &c->req->r);
+    }
+    conn_body_begin(c);
 }
 
 static void conn_head_whole(struct conn *c, size_t n) {
@@ -307,7 +336,7 @@ static void conn_head_begin(struct conn *c) {
     c->scan = (struct head_scan){0};
     c->cors = NULL;
     c->raw_bytes = c->sent_bytes = 0;
-    c->is_head = c->http10 = c->started = c->chunked = c->starved = c->body_unread = false;
+    c->is_head = c->http10 = c->started = c->chunked = c->starved = c->body_unread = c->upload = false;
     c->keep_alive = false;
 }
 
@@ -342,7 +371,8 @@ static void conn_head_input(struct conn *c, struct slice bytes) {
 
 static bool conn_on_piece(void *user, struct slice piece) {
     struct conn *c = user;
-    if (c->in.len - c->head_bytes + piece.n > c->server->o.body_bytes || !buf_reserve(&c->in, piece.n))
+    size_t most = c->upload ? LOOP_READ_BYTES : c->server->o.body_bytes;
+    if (c->in.len - c->head_bytes + piece.n > most || !buf_reserve(&c->in, piece.n))
         return false;
     // What came with the head is decoded in place: source and target overlap, the target is always before.
     memmove(c->in.p + c->in.len, piece.p, piece.n);

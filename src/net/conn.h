@@ -57,6 +57,7 @@ struct conn {
     bool http10 : 1;
     bool keep_alive : 1;
     bool body_unread : 1; // close after the answer: the request's rest would be taken for the next
+    bool upload : 1;  // its body is given on in pieces
     bool started : 1;
     bool chunked : 1; // the answer is
     bool starved : 1; // the credit is spent

@@ -43,6 +43,13 @@ struct server_hooks {
     // hook may fill *ret_body (JSON; it must live until the hook's caller has copied it: static, or the hook's own
     // memory); else error_body is asked. The connection is closed unless the body is here already. May be NULL.
     int (*on_head)(void *ctx, struct conn *c, const struct http_request *r, struct slice *ret_body);
+    // Is it a request whose body is taken in pieces, however large it is? Looks at method and path only. May be NULL.
+    bool (*is_upload)(const struct http_request *r);
+    // The head of one was accepted: what on_piece and on_request find in conn_user begins here.
+    void (*on_upload)(void *ctx, struct conn *c, const struct http_request *r);
+    // A piece of its body, borrowed during the call. Nothing more is read until conn_piece_taken. on_request comes behind
+    // the last one, with an empty body; on_gone if it never does, unless conn_user is NULL.
+    void (*on_piece)(void *ctx, struct conn *c, void *user, struct slice bytes);
     // A whole request. Answer it with conn_*; now or later.
     void (*on_request)(void *ctx, struct conn *c, const struct http_request *r);
     // The backlog has fallen below the low mark after conn_has_credit was false. user is conn_set_user's.
@@ -76,6 +83,8 @@ unsigned server_conns(const struct server *s);
 // The hook has parsed and copied what it needs: head and body of the open request are freed now, its slices die. For
 // streams, whose connection then holds next to nothing.
 void conn_release_request(struct conn *c);
+// The piece of an upload is dealt with: reading goes on.
+void conn_piece_taken(struct conn *c);
 void conn_set_user(struct conn *c, void *user);
 void *conn_user(struct conn *c);
 struct loop *conn_loop(struct conn *c);

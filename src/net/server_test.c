@@ -27,7 +27,9 @@ struct site {
     size_t pushed, to_push;
     bool closed, idle, whole; // whole: the last request was as the test wanted it
     int refuse;               // what on_head says
-    struct buf seen;          // "METHOD path?query bodylength;" of each request
+    struct buf uploaded;
+    unsigned pieces;
+    struct buf seen; // "METHOD path?query bodylength;" of each request
 };
 
 static char block[4000];
@@ -98,13 +100,44 @@ static void on_gone(void *ctx, struct conn *c, void *user) {
     t->held = NULL;
 }
 
+static bool is_upload(const struct http_request *r) {
+    return slice_is(r->path, "/upload");
+}
+
+static void on_upload(void *ctx, struct conn *c, const struct http_request *r) {
+    (void)r;
+    conn_set_user(c, ctx);
+}
+
+static void piece_is_taken(void *arg) {
+    struct site *t = arg;
+    if (t->held)
+        conn_piece_taken(t->held);
+}
+
+static void on_piece(void *ctx, struct conn *c, void *user, struct slice bytes) {
+    struct site *t = user;
+    (void)ctx;
+    buf_append(&t->uploaded, bytes);
+    t->pieces++;
+    t->held = c;
+    if (loop_post(&t->l, piece_is_taken, t)) // it takes a while
+        abort();
+}
+
 static void on_closed(void *ctx) {
     *(bool *)ctx = true;
 }
 
 static bool site_open(struct site *t) {
     struct buf problem = BUF_INIT(1000);
-    t->h = (struct server_hooks){on_head, on_request, on_credit, on_gone, NULL};
+    t->h = (struct server_hooks){.on_head = on_head,
+                                 .is_upload = is_upload,
+                                 .on_upload = on_upload,
+                                 .on_piece = on_piece,
+                                 .on_request = on_request,
+                                 .on_credit = on_credit,
+                                 .on_gone = on_gone};
     buf_init(&t->seen, 1 << 20);
     bool good = loop_init(&t->l, 0) == ERR_OK && server_new(&t->l, &t->o, &t->h, t, &t->s) == ERR_OK &&
                 server_listen_tcp(t->s, "127.0.0.1:0", &t->port, &problem) == ERR_OK;
@@ -212,6 +245,52 @@ TEST(server_refuses_what_is_not_plain_http) {
     CHECK_EQ(ask_closed(&t, nul, nul.n, &in), 400);
     CHECK_EQ(t.requests, 0);
     buf_done(&in);
+    site_close(&t);
+}
+
+TEST(server_gives_an_upload_on_in_pieces) {
+    static const char *const requests[] = {
+        "POST /upload HTTP/1.1\r\n" HOST "Connection: close\r\nContent-Length: 12\r\n\r\nhello upload",
+        "POST /upload HTTP/1.1\r\n" HOST "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "5\r\nhello\r\n7\r\n upload\r\n0\r\n\r\n"};
+    struct site t = {.o.body_bytes = 8}; // no bound for them
+    struct buf in = BUF_INIT(1 << 20);
+    buf_init(&t.uploaded, 1 << 20);
+    CHECK(site_open(&t));
+    for (size_t i = 0; i < 2; i++) {
+        struct slice request = slice_str(requests[i]);
+        for (size_t cut = 1; cut <= request.n; cut++) {
+            buf_clear(&t.uploaded);
+            buf_clear(&t.seen);
+            CHECK_EQ(ask_closed(&t, request, cut, &in), 200);
+            CHECK_STREQ(buf_cstr(&t.uploaded), "hello upload");
+            CHECK_STREQ(buf_cstr(&t.seen), "POST /upload? 0;");
+        }
+    }
+    CHECK(t.pieces > t.requests && t.gone == 0);
+    buf_done(&in);
+    buf_done(&t.uploaded);
+    site_close(&t);
+}
+
+TEST(server_tells_when_an_upload_never_ends) {
+    static const char *const requests[] = {
+        "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\nhello",
+        "POST /upload HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "POST /upload HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nodd\r\n"};
+    struct site t = {0};
+    buf_init(&t.uploaded, 1 << 20);
+    CHECK(site_open(&t));
+    for (unsigned i = 0; i < 3; i++) {
+        int fd = wire_dial(t.port);
+        wire_send(&t.l, fd, slice_str(requests[i]));
+        wire_turns(&t.l, 5);
+        close(fd);
+        wire_turns(&t.l, 5);
+        CHECK_EQ(t.gone, i + 1);
+    }
+    CHECK_EQ(t.requests, 0);
+    buf_done(&t.uploaded);
     site_close(&t);
 }
 

@@ -379,6 +379,45 @@ def test_create_from_blobs_and_models(store):
     assert names(daemon) == ["child:latest", "made:latest", "third:latest"]
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_blob_may_be_larger_than_a_body(store, chunked):
+    data = gguf(size=3_000_000)
+    daemon = store(limits={"body": "64KiB"})
+    path, digest = "/api/blobs/sha256:" + sha256(data), "sha256:" + sha256(data)
+    with Client(daemon.port) as c:
+        c.request("POST", path, b"" if chunked else None,
+                  {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(data))})
+        for i in range(0, len(data), 100_000):
+            piece = data[i:i + 100_000]
+            c.send(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+        c.send(b"0\r\n\r\n" if chunked else b"")
+        assert c.reply().status == 201
+        c.request("HEAD", path)  # the connection is still good
+        assert c.reply("HEAD").status == 200
+    assert daemon.post("/api/create", {"model": "m", "files": {"m.gguf": digest}, "stream": False}).status == 200
+    assert daemon.post("/api/create", {"model": "x" * 70_000}).status == 413
+
+
+def test_blobs_that_are_not_whole_leave_nothing(store, tmp_path):
+    full = tmp_path / "full"
+    daemon = store(env={"GRIDTIE_FAULT_DISK": str(full)})
+    data = gguf(size=1_000_000)
+    path = "/api/blobs/sha256:" + sha256(data)
+    with Client(daemon.port) as c:
+        c.request("POST", path, None, {"Content-Length": str(len(data))})
+        c.send(data[:500_000])
+        eventually(lambda: (models_dir(daemon) / "blobs").exists() and blobs(daemon), what="a partial blob")
+    eventually(lambda: not blobs(daemon), what="its end")
+    assert daemon.post(path, data[:-1] + b"?").status == 400
+    assert daemon.post("/api/blobs/sha256:../../x", data).status == 400
+    full.touch()
+    reply = daemon.post(path, data)
+    assert reply.status == 500 and "full" in reply.json["error"]
+    full.unlink()
+    eventually(lambda: not blobs(daemon), what="nothing left")
+    assert daemon.post(path, data).status == 201
+
+
 def test_push_is_refused(store):
     reply = store().post("/api/push", {"model": "x"})
     assert reply.status == 400 and "push is not supported" in reply.json["error"]

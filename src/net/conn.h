@@ -35,10 +35,11 @@ struct conn {
     struct deferred turn;      // what is left to do when the turn ends
     struct message msg;
     struct head_scan scan;
-    struct buf in;     // head and body of the request
-    struct buf behind; // what came behind it
-    struct buf out;    // not yet written
-    struct buf flying; // libuv writes it
+    struct buf in;          // head and body of the request
+    struct conn_keep *keep; // somebody else reads there
+    struct buf behind;      // what came behind it
+    struct buf out;         // not yet written
+    struct buf flying;      // libuv writes it
     struct request *req;
     void *user;
     const char *cors; // what access-control-allow-origin says to this request; NULL: nothing

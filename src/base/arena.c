@@ -29,34 +29,22 @@ void arena_init(struct arena *a, size_t cap_bytes, size_t first_block_bytes) {
                         .next_block_bytes = first_block_bytes ? first_block_bytes : FIRST_BLOCK_BYTES};
 }
 
-static void cleanups_run(struct arena *a) {
+void arena_done(struct arena *a) {
     for (struct arena_cleanup *c = a->cleanups; c; c = c->next)
         c->fn(c->arg);
     a->cleanups = NULL;
-}
-
-void arena_give(struct arena *a, struct arena *to) {
-    cleanups_run(a);
-    to->blocks = a->blocks;
-    to->used_bytes = a->used_bytes;
-    a->blocks = NULL;
-    a->used_bytes = 0;
-}
-
-bool arena_has(const struct arena *a, const void *p) {
-    for (const struct arena_block *b = a->blocks; b; b = b->next)
-        if ((uintptr_t)p - ((uintptr_t)b + HEADER_BYTES) < b->used)
-            return true;
-    return false;
-}
-
-void arena_done(struct arena *a) {
-    cleanups_run(a);
     while (a->blocks) {
         struct arena_block *b = a->blocks;
         a->blocks = b->next;
         mem_free(b);
     }
+    a->used_bytes = 0;
+}
+
+void arena_give(struct arena *a, struct arena *to) {
+    *to = *a;
+    a->blocks = NULL;
+    a->cleanups = NULL;
     a->used_bytes = 0;
 }
 

@@ -127,18 +127,14 @@ TEST(arena_gives_its_memory_to_another) {
     struct arena a, to = {0};
     int cleaned = 0;
     arena_init(&a, 1u << 20, 0);
-    char *small = arena_strdup(&a, "small"), *large = arena_alloc(&a, 100000), *other = mem_alloc(16);
-    CHECK(small && large && other && arena_defer(&a, count_up, &cleaned));
-    CHECK(arena_has(&a, small) && arena_has(&a, large) && arena_has(&a, large + 99999));
-    CHECK(!arena_has(&a, other) && !arena_has(&a, NULL));
+    char *small = arena_strdup(&a, "small");
+    CHECK(small && arena_alloc(&a, 100000) && arena_defer(&a, count_up, &cleaned));
     arena_give(&a, &to);
-    CHECK_EQ(cleaned, 1);
-    CHECK(arena_has(&to, small) && !arena_has(&a, small));
     arena_done(&a);
+    CHECK_EQ(cleaned, 0);
     CHECK_STREQ(small, "small"); // still there
-    arena_done(&to);
-    CHECK_EQ(cleaned, 1);
     CHECK(arena_alloc(&a, 100));
     arena_done(&a);
-    mem_free(other);
+    arena_done(&to);
+    CHECK_EQ(cleaned, 1);
 }

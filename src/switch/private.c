@@ -26,7 +26,7 @@ struct private_job {
     // what the pool reads stands in one of these
     struct conn_keep *keep;
     struct arena left; // the attempt's, which is over
-    char *copy;
+    struct job_slot *slot;
     bool running, for_attempt;
     bool needed; // the attempt may not leave unless it was looked into
     enum err err;
@@ -49,7 +49,6 @@ static void job_free(void *arg) {
     conn_keep_done(j->keep);
     detector_unref(j->detector);
     wipe(&j->key, sizeof j->key);
-    mem_free(j->copy);
     mem_free(j);
 }
 
@@ -118,21 +117,16 @@ static bool is_within(struct slice inner, struct slice outer) {
     return inner.p && outer.p && (uintptr_t)inner.p - (uintptr_t)outer.p < outer.n;
 }
 
-// Until the pool has done with them. A helper call's may stand elsewhere: these are copied.
+// Until the pool has done with them: a client's bytes, of this exchange or of one that it helps, or what its attempt wrote.
 static bool bytes_stay(struct private_job *j) {
     const struct exchange *x = j->x;
-    struct slice json = j->body.json;
-    if (j->at && arena_has(&j->at->arena, json.p))
-        return true;
-    if (x->sink.ops && is_within(json, x->in.body)) {
+    while (x && !is_within(j->body.json, x->in.body))
+        x = x->parent;
+    if (!x)
+        return true; // in the attempt's arena
+    if (x->sink.ops)
         j->keep = x->sink.ops->keep(x->sink.to);
-        return j->keep != NULL;
-    }
-    j->copy = mem_alloc(json.n + 1);
-    if (j->copy && json.n)
-        memcpy(j->copy, json.p, json.n);
-    j->body.json.p = j->copy;
-    return j->copy != NULL;
+    return j->keep != NULL;
 }
 
 // 1: done here; 0: it runs on the pool; -1: out of memory.
@@ -299,11 +293,18 @@ static bool attempt_done(struct attempt *at) {
     return true;
 }
 
+// Ends the job with its attempt's arena.
+struct job_slot {
+    struct attempt *at; // NULL: the job is on its own, and has that arena
+};
+
 static void attempt_job_free(void *arg) {
-    struct attempt *at = arg;
-    if (at->private)
-        job_free(at->private);
-    at->private = NULL;
+    const struct job_slot *slot = arg;
+    if (!slot->at)
+        return;
+    if (slot->at->private)
+        job_free(slot->at->private);
+    slot->at->private = NULL;
 }
 
 static struct private_job *attempt_job(struct attempt *at) {
@@ -311,10 +312,12 @@ static struct private_job *attempt_job(struct attempt *at) {
     struct private_job *j = job_new(x, at->wire.body);
     if (!j)
         return NULL;
-    if (!arena_defer(&at->arena, attempt_job_free, at)) {
+    j->slot = ARENA_NEW(&at->arena, struct job_slot);
+    if (!j->slot || !arena_defer(&at->arena, attempt_job_free, j->slot)) {
         job_free(j);
         return NULL;
     }
+    j->slot->at = at;
     j->at = at;
     j->for_attempt = true;
     j->needed = zone_asks(x, at->t->zone);
@@ -359,6 +362,7 @@ bool private_drop(struct attempt *at) {
     j->at = NULL;
     j->x = NULL;
     at->private = NULL;
+    j->slot->at = NULL;
     arena_give(&at->arena, &j->left);
     return true;
 }

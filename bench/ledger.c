@@ -141,22 +141,47 @@ static void money_only(struct bench *b, long i) {
     money_begin(b);
 }
 
-// n requests with their lines, `per_turn` lines a turn.
-static void lines_write(struct bench *b, long n, long first, unsigned per_turn) {
+static void line_put(struct bench *b, unsigned *lines, unsigned per_turn) {
+    if (++*lines % per_turn == 0 && journal_flush(b->j))
+        abort();
+}
+
+static void name_put(struct bench *b, long i) {
+    (void)snprintf(b->id, sizeof b->id, "x%022lx", i);
+}
+
+// n requests with their lines, `per_turn` lines a turn, `open` of them at once.
+static void lines_write(struct bench *b, long n, long first, unsigned per_turn, long open) {
     unsigned lines = 0;
-    for (long i = 0; i < n; i++) {
-        (void)snprintf(b->id, sizeof b->id, "x%022lx", first + i);
+    for (long i = 0; i < n + open - 1; i++) {
         money_only(b, i);
-        line_begin(b);
-        if (++lines % per_turn == 0 && journal_flush(b->j))
-            abort();
-        line_end(b);
-        if (++lines % per_turn == 0 && journal_flush(b->j))
-            abort();
+        name_put(b, first + i);
+        if (i < n) {
+            line_begin(b);
+            line_put(b, &lines, per_turn);
+        }
+        name_put(b, first + i - open + 1);
+        if (i >= open - 1) {
+            line_end(b);
+            line_put(b, &lines, per_turn);
+        }
         money_end(b);
     }
     if (journal_flush(b->j))
         abort();
+}
+
+struct cost {
+    double loop, feed;
+};
+
+static struct cost phase(struct bench *b, long n, long first, unsigned per_turn, long open) {
+    double whole = cpu_us(RUSAGE_SELF), at = cpu_us(RUSAGE_THREAD), loop;
+    lines_write(b, n, first, per_turn, open);
+    loop = cpu_us(RUSAGE_THREAD) - at;
+    while (!is_fed(b, first + n)) {
+    } // the queries feed on this thread; what the ledger's own did is in the process' sum
+    return (struct cost){loop / (double)n, (cpu_us(RUSAGE_SELF) - whole - loop) / (double)n};
 }
 
 int main(int argc, char **argv) {
@@ -174,25 +199,17 @@ int main(int argc, char **argv) {
     }
     config_make(&b);
     b.j = ledger_journal(b.l, 0);
-    double at[4], whole = cpu_us(RUSAGE_SELF);
-    at[0] = cpu_us(RUSAGE_THREAD);
+    double at = cpu_us(RUSAGE_THREAD), money;
     for (long i = 0; i < n; i++) {
         money_only(&b, i);
         money_end(&b);
     }
-    at[1] = cpu_us(RUSAGE_THREAD);
-    lines_write(&b, n, 0, 1);
-    at[2] = cpu_us(RUSAGE_THREAD);
-    lines_write(&b, n, n, 32);
-    at[3] = cpu_us(RUSAGE_THREAD);
-    while (!is_fed(&b, 2 * n)) {
-    } // the queries feed on this thread; what the ledger's own did is in the process' sum
-    whole = cpu_us(RUSAGE_SELF) - whole;
-    double count = (double)n, money = (at[1] - at[0]) / count;
-    printf("ledger, us CPU per request over %ld: money %.2f; its two lines, busy %.2f, quiet %.2f; feed %.2f (batched, "
-           "another thread)\n",
-           n, money, (at[3] - at[2]) / count - money, (at[2] - at[1]) / count - money,
-           (whole - (at[3] - at[0])) / (2 * count));
+    money = (cpu_us(RUSAGE_THREAD) - at) / (double)n;
+    struct cost quiet = phase(&b, n, 0, 1, 1), busy = phase(&b, n, n, 32, 1), apart = phase(&b, n, 2 * n, 32, 8192);
+    printf(
+        "ledger, us CPU per request over %ld: money %.2f; its two lines, busy %.2f, quiet %.2f; feed (batched, another "
+        "thread) %.2f, %.2f where 8192 are open\n",
+        n, money, busy.loop - money, quiet.loop - money, busy.feed, apart.feed);
     ledger_close(b.l);
     buf_done(&problem);
     return 0;

@@ -3,7 +3,7 @@
 // for each KB that is known, with and without something to replace, and what each streamed chunk of an answer pays for the
 // way back. Texts are made here: prose with a find now and then, code, and lines of numbers, the worst case that is usual.
 //
-//   privacy [ROUNDS]      default 20
+//   privacy [ROUNDS [KIND]]      default 20, all
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -189,6 +189,8 @@ int main(int argc, char **argv) {
     if (rounds < 1 || !detector_of_tests())
         return 2;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (argc > 2 && strcmp(argv[2], kinds[i].name) != 0)
+            continue;
         buf_clear(&text);
         kinds[i].make(&text);
         row_pass(&kinds[i], buf_slice(&text), rounds);

@@ -41,6 +41,13 @@ void arena_done(struct arena *a) {
     a->used_bytes = 0;
 }
 
+void arena_give(struct arena *a, struct arena *to) {
+    *to = *a;
+    a->blocks = NULL;
+    a->cleanups = NULL;
+    a->used_bytes = 0;
+}
+
 static struct arena_block *block_new(struct arena *a, size_t size) {
     if (size > a->cap_bytes || a->used_bytes > a->cap_bytes - size)
         return NULL;

@@ -18,6 +18,8 @@ struct arena {
 void arena_init(struct arena *a, size_t cap_bytes, size_t first_block_bytes);
 // Runs the cleanups newest first, then frees all. The arena may be used again.
 void arena_done(struct arena *a);
+// Memory and cleanups go to `to`, which has none, and end with it. a may be used again.
+void arena_give(struct arena *a, struct arena *to);
 
 // Aligned to 16. NULL when the cap is reached or memory is out. Large ones get a block of their own.
 void *arena_alloc(struct arena *a, size_t n) __attribute__((alloc_size(2)));

@@ -118,3 +118,23 @@ TEST(arena_joins_slices) {
     CHECK_STREQ(ARENA_JOIN(&a, SLICE_NONE).p, "");
     arena_done(&a);
 }
+
+static void count_up(void *arg) {
+    ++*(int *)arg;
+}
+
+TEST(arena_gives_its_memory_to_another) {
+    struct arena a, to = {0};
+    int cleaned = 0;
+    arena_init(&a, 1u << 20, 0);
+    char *small = arena_strdup(&a, "small");
+    CHECK(small && arena_alloc(&a, 100000) && arena_defer(&a, count_up, &cleaned));
+    arena_give(&a, &to);
+    arena_done(&a);
+    CHECK_EQ(cleaned, 0);
+    CHECK_STREQ(small, "small"); // still there
+    CHECK(arena_alloc(&a, 100));
+    arena_done(&a);
+    arena_done(&to);
+    CHECK_EQ(cleaned, 1);
+}

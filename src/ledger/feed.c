@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads journal segments in chunks and gives the store what they say. Most attempts are settled within the chunk that
 // began them: intents gather in a table that lives as long as the chunk, a settlement takes its own out, and only what is
-// left becomes rows of open attempts. Every line may come twice (a kill between two commits, a power cut): an exchange
-// that is there already changes nothing, neither rows nor sums. A line that is no JSON, or of an unknown kind, is skipped
-// and counted; it can never stop the lines behind it. Runs on whoever holds the ledger's mutex.
+// left is kept as attempts under way. Every line may come twice (a kill between two commits, a power cut): an exchange
+// that is there already changes nothing, neither rows nor sums. A line that is broken, or of an unknown kind, is skipped
+// and counted; it can never stop the lines behind it. Lines in JSON are of an older gridtie that was killed. Runs on
+// whoever holds the ledger's mutex.
 #include "ledger/feed.h"
 #include <errno.h>
 #include <unistd.h>
-#include "base/json.h"
+#include "base/arena.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "ledger/line.h"
@@ -15,7 +16,6 @@
 #define CHUNK_BYTES (1u << 20)
 #define ROUND_BYTES (8u << 20) // of one transaction: a query waits for no more than this
 #define BUCKETS 4096u
-#define US_PER_DAY INT64_C(86400000000)
 #define US_PER_S 1000000
 // Beyond any bill; keeps the sums of a hostile price far from overflow.
 #define MONEY_MOST (INT64_MAX / 4096)
@@ -31,6 +31,9 @@ struct waiting { // an intent of this chunk
 struct feed {
     struct store *store;
     char *chunk;
+    bool again;         // only what is under way
+    struct arena older; // lines that were JSON, as long as the chunk lives
+    struct line_facts facts;
     struct waiting *waiting;
     uint32_t n_waiting, cap_waiting;
     uint32_t bucket[BUCKETS]; // index + 1, 0 none
@@ -46,6 +49,7 @@ enum err feed_new(struct store *st, struct feed **ret) {
     }
     f->store = st;
     f->chunk = chunk;
+    arena_init(&f->older, 16u << 20, 0);
     *ret = f;
     return ERR_OK;
 }
@@ -54,6 +58,7 @@ void feed_free(struct feed *f) {
     if (!f)
         return;
     mem_free(f->chunk);
+    arena_done(&f->older);
     mem_free(f->waiting);
     mem_free(f);
 }
@@ -98,27 +103,25 @@ static size_t waiting_drop(struct feed *f, struct slice exchange) {
 static void waiting_clear(struct feed *f) {
     memset(f->bucket, 0, sizeof f->bucket);
     f->n_waiting = 0;
+    arena_done(&f->older);
+    arena_init(&f->older, 16u << 20, 0);
 }
 
 static enum err garbage_note(struct feed *f, const char *counter) {
     int64_t ignored;
+    if (f->again)
+        return ERR_OK;
     return store_count(f->store, counter, 1, &ignored);
 }
 
 static enum err waiting_put(struct feed *f, const struct waiting *w) {
-    struct arena a;
-    struct json_doc d;
-    struct json_error why;
-    arena_init(&a, 1u << 20, 0);
-    enum err e = json_read(&a, w->line, &d, &why);
-    yyjson_val *root = e ? NULL : yyjson_doc_get_root(d.doc);
-    if (e == ERR_BAD_JSON)
-        e = garbage_note(f, "garbage_lines");
-    else if (!e)
-        e = store_put_open(f->store, w->exchange, json_get_int(root, "attempt", 0), json_get_int(root, "wall_us", 0),
-                           json_get_int(root, "reserved", -1), w->line);
-    arena_done(&a);
-    return e;
+    struct way way = {.exchange = w->exchange, .line = w->line};
+    if (!line_is_whole(w->line))
+        return garbage_note(f, "garbage_lines");
+    way.key = line_text(w->line, LINE_KEY);
+    way.attempt = line_int(w->line, LINE_ATTEMPT, 0);
+    way.reserved_picousd = line_int(w->line, LINE_RESERVED, -1);
+    return store_put_open(f->store, &way);
 }
 
 static enum err waiting_flush(struct feed *f) {
@@ -136,120 +139,93 @@ static int64_t capped(int64_t v, int64_t most) {
     return v > most ? most : v;
 }
 
-// The attempt that gave the answer, else the last one.
-static yyjson_val *attempt_chosen(yyjson_val *attempts) {
-    yyjson_val *at, *last = NULL;
-    size_t i, n;
-    yyjson_arr_foreach(attempts, i, n, at) {
-        last = at;
-        if (slice_is(json_get_str(at, "outcome"), "settled"))
-            return at;
-    }
-    return last;
-}
-
-static struct store_sum sum_of_attempt(yyjson_val *at) {
+static struct store_sum sum_of_attempt(const struct line_attempt *at) {
     struct store_sum sum = {0};
-    yyjson_val *usage = yyjson_obj_get(at, "usage");
-    if (!yyjson_is_true(yyjson_obj_get(at, "sent")))
+    if (!at->sent)
         return sum;
-    int64_t cost = capped(json_get_int(at, "cost", -1), MONEY_MOST);
-    sum.overrun_picousd = capped(json_get_int(at, "overrun", 0), MONEY_MOST);
+    int64_t cost = capped(at->cost, MONEY_MOST);
+    sum.overrun_picousd = capped(at->overrun, MONEY_MOST);
     sum.attempts = 1;
     sum.settled_picousd = cost > 0 ? cost : 0;
     sum.unpriced = cost < 0;
-    sum.input_tokens = capped(json_get_int(usage, "input_tokens", 0), TOKENS_MOST);
-    sum.output_tokens = capped(json_get_int(usage, "output_tokens", 0), TOKENS_MOST);
-    if (slice_is(json_get_str(at, "outcome"), "unknown")) {
+    sum.input_tokens = capped(at->input_tokens, TOKENS_MOST);
+    sum.output_tokens = capped(at->output_tokens, TOKENS_MOST);
+    if (at->unknown) {
         sum.unknown = 1;
         sum.unknown_picousd = sum.settled_picousd;
     }
     return sum;
 }
 
-static enum err sums_add(struct feed *f, yyjson_val *root, yyjson_val *chosen) {
-    yyjson_val *attempts = yyjson_obj_get(root, "attempts"), *at;
-    struct store_account who = {.key = json_get_str(root, "key"), .run = json_get_str(root, "run")};
-    int64_t began_s = json_get_int(root, "wall_us", 0) / US_PER_S, cap = json_get_int(root, "cap", -1);
-    size_t i, n;
-    enum err e = cap >= 0 && who.run.n ? store_run_put(f->store, who.key, who.run, cap, false) : ERR_OK;
+static enum err sums_add(struct feed *f, const struct line_facts *x) {
+    const struct line_attempt *chosen = line_chosen(x);
+    struct store_account who = {.key = x->key, .run = x->run};
+    int64_t began_s = x->wall_us / US_PER_S;
+    enum err e = x->cap >= 0 && who.run.n ? store_run_put(f->store, who.key, who.run, x->cap, false) : ERR_OK;
     who.slot = began_s / STORE_SLOT_S;
     if (!chosen && !e)
         return store_add(f->store, &who, &(struct store_sum){.exchanges = 1});
-    yyjson_arr_foreach(attempts, i, n, at) {
+    for (size_t i = 0; i < x->n_attempts && !e; i++) {
+        const struct line_attempt *at = &x->attempts[i];
         struct store_sum sum = sum_of_attempt(at);
         sum.exchanges = at == chosen;
-        who.target = json_get_str(at, "target");
-        who.slot = json_get_int(at, "at", began_s) / STORE_SLOT_S;
-        if (!e)
-            e = store_add(f->store, &who, &sum);
+        who.target = at->target;
+        who.slot = (at->money_s >= 0 ? at->money_s : began_s) / STORE_SLOT_S;
+        e = store_add(f->store, &who, &sum);
     }
     return e;
 }
 
-static size_t count_sent(yyjson_val *attempts) {
-    yyjson_val *at;
-    size_t i, n, sent = 0;
-    yyjson_arr_foreach(attempts, i, n, at) {
-        sent += yyjson_is_true(yyjson_obj_get(at, "sent"));
-    }
+static size_t count_sent(const struct line_facts *x) {
+    size_t sent = 0;
+    for (size_t i = 0; i < x->n_attempts; i++)
+        sent += x->attempts[i].sent;
     return sent;
 }
 
-static enum err settle_put(struct feed *f, yyjson_val *root, struct slice line) {
-    yyjson_val *attempts = yyjson_obj_get(root, "attempts");
-    yyjson_val *chosen = attempt_chosen(attempts);
-    struct store_exchange x = {.id = json_get_str(root, "id"),
-                               .model = json_get_str(root, "model"),
-                               .target = json_get_str(chosen, "target"),
-                               .key = json_get_str(root, "key"),
-                               .ended_us = json_get_int(root, "wall_us", 0) +
-                                           capped(json_get_int(root, "total_us", 0), US_PER_DAY * 365),
-                               .child = json_get_str(root, "parent").n > 0,
-                               .failed = !slice_is(json_get_str(root, "outcome"), "settled"),
-                               .record = line};
+static enum err settle_take(struct feed *f, struct slice line) {
+    const struct line_facts *facts = &f->facts;
+    if (!line_facts_read(line, &f->facts))
+        return garbage_note(f, "garbage_lines");
+    struct store_exchange x = {facts->id, line, line_ended_us(facts)};
     bool fresh = false;
-    enum err e = store_put_exchange(f->store, &x, &fresh);
+    enum err e = f->again ? ERR_OK : store_put_exchange(f->store, &x, &fresh);
     if (!e && fresh)
-        e = sums_add(f, root, chosen);
-    if (!e && waiting_drop(f, x.id) < count_sent(attempts))
+        e = sums_add(f, facts);
+    if (!e && waiting_drop(f, x.id) < count_sent(facts))
         e = store_delete_open(f->store, x.id);
     return e;
 }
 
-static enum err settle_take(struct feed *f, struct slice line) {
-    struct arena a;
-    struct json_doc d;
-    struct json_error why;
-    arena_init(&a, 4u << 20, 0);
-    enum err e = json_read(&a, line, &d, &why);
-    yyjson_val *root = e ? NULL : yyjson_doc_get_root(d.doc);
-    if (e == ERR_BAD_JSON || (!e && json_get_str(root, "id").n == 0))
-        e = garbage_note(f, "garbage_lines");
-    else if (!e)
-        e = settle_put(f, root, line);
-    arena_done(&a);
-    return e;
+// An intent is looked into only if it outlives its chunk; here its id is enough.
+static enum err intent_take(struct feed *f, struct slice line) {
+    struct slice id = line_id(line);
+    return id.n ? waiting_add(f, id, line, line.p[0] == LINE_RAISED) : garbage_note(f, "garbage_lines");
 }
 
-// An intent is looked into only if it outlives its chunk; here its id is enough.
-static enum err intent_take(struct feed *f, struct slice line, bool raised) {
-    struct slice id = slice_from(line, sizeof LINE_INTENT_PREFIX - 1);
-    size_t end = slice_find(id, '"');
-    id = slice_first(id, end == SIZE_MAX ? 0 : end);
-    if (id.n == 0 || slice_find(id, '\\') != SIZE_MAX || !slice_ends(line, "}"))
+static enum err line_take(struct feed *f, struct slice line);
+static enum err older_take(struct feed *f, struct slice json) {
+    struct buf line = BUF_INIT(4 * LIMIT_JOURNAL_LINE_BYTES);
+    enum err e = line_from_json(json, &line);
+    struct slice kept = e ? SLICE_NONE : arena_copy(&f->older, buf_slice(&line));
+    buf_done(&line);
+    if (e == ERR_BAD_JSON)
         return garbage_note(f, "garbage_lines");
-    return waiting_add(f, id, line, raised);
+    return e ? e : kept.p ? line_take(f, kept) : ERR_NO_MEMORY;
 }
 
 static enum err line_take(struct feed *f, struct slice line) {
-    if (slice_starts(line, LINE_INTENT_PREFIX))
-        return intent_take(f, line, false);
-    if (slice_starts(line, LINE_RAISED_PREFIX))
-        return intent_take(f, line, true);
-    if (slice_starts(line, LINE_SETTLED_PREFIX))
+    switch (line.n ? line.p[0] : 0) {
+    case LINE_INTENT:
+    case LINE_RAISED:
+        return intent_take(f, line);
+    case LINE_SETTLED:
         return settle_take(f, line);
-    return line.n > 0 ? garbage_note(f, "garbage_lines") : ERR_OK;
+    case '{':
+        return older_take(f, line);
+    default:
+        return line.n > 0 ? garbage_note(f, "garbage_lines") : ERR_OK;
+    }
 }
 
 enum err feed_line(struct feed *f, struct slice line) {
@@ -312,13 +288,27 @@ enum err feed_file(struct feed *f, int fd, bool last, int64_t *offset, bool *ret
     return ERR_OK;
 }
 
+enum err feed_again(struct feed *f, int fd, int64_t end) {
+    enum err e = ERR_OK;
+    f->again = true;
+    for (int64_t at = 0; at < end && !e;) {
+        int64_t want = end - at < (int64_t)CHUNK_BYTES ? end - at : (int64_t)CHUNK_BYTES;
+        ssize_t n = read_at(fd, f->chunk, (size_t)want, at);
+        size_t take = n > 0 ? whole_bytes(f->chunk, (size_t)n) : 0;
+        e = n <= 0 ? ERR_DISK : chunk_take(f, slice_of(f->chunk, take));
+        at += take ? (int64_t)take : n; // no line is that long
+    }
+    f->again = false;
+    return e;
+}
+
 // ---- exchanges without a settlement
 
 struct gathering {
     struct arena arena;
     const char *outcome;
     struct settlement s;
-    struct attempt_record attempts[LIMIT_ATTEMPTS * 2];
+    struct attempt_record attempts[LINE_ATTEMPTS_MOST];
     bool no_memory;
 };
 
@@ -329,33 +319,25 @@ static enum zone zone_of(struct slice name) {
 
 static bool gather_line(void *ctx, struct slice borrowed) {
     struct gathering *g = ctx;
-    struct json_doc d;
-    struct json_error why;
     struct slice line = arena_copy(&g->arena, borrowed);
-    enum err e = line.p ? ERR_OK : ERR_NO_MEMORY;
-    if (g->s.n_attempts == sizeof g->attempts / sizeof g->attempts[0])
+    g->no_memory = !line.p;
+    if (g->no_memory || g->s.n_attempts == sizeof g->attempts / sizeof g->attempts[0])
         return false;
-    if (!e)
-        e = json_read(&g->arena, line, &d, &why);
-    g->no_memory = e == ERR_NO_MEMORY;
-    if (e)
-        return !g->no_memory;
-    yyjson_val *root = yyjson_doc_get_root(d.doc);
-    int64_t wall_us = json_get_int(root, "wall_us", 0), reserved = json_get_int(root, "reserved", -1);
+    int64_t wall_us = line_int(line, LINE_WALL_US, 0), reserved = line_int(line, LINE_RESERVED, -1);
     if (g->s.n_attempts == 0) {
         g->s.wall_us = wall_us;
-        g->s.key = json_get_str(root, "key");
-        g->s.run = json_get_str(root, "run");
-        g->s.cap_picousd = json_get_int(root, "cap", -1);
-        g->s.model = json_get_str(root, "model");
+        g->s.key = line_text(line, LINE_KEY);
+        g->s.run = line_text(line, LINE_RUN);
+        g->s.cap_picousd = line_int(line, LINE_CAP, -1);
+        g->s.model = line_text(line, LINE_MODEL);
     }
     bool unknown = g->outcome[0] == 'u';
     g->attempts[g->s.n_attempts++] = (struct attempt_record){
-        .target = json_get_str(root, "target"),
-        .endpoint = json_get_str(root, "endpoint"),
-        .model = json_get_str(root, "model"),
-        .zone = zone_of(json_get_str(root, "zone")),
-        .stage = (unsigned)json_get_int(root, "attempt", 0),
+        .target = line_text(line, LINE_TARGET),
+        .endpoint = line_text(line, LINE_ENDPOINT),
+        .model = line_text(line, LINE_MODEL),
+        .zone = zone_of(line_text(line, LINE_ZONE)),
+        .stage = (unsigned)line_int(line, LINE_ATTEMPT, 0),
         .err = unknown ? ERR_INTERNAL : ERR_OK,
         .detail = unknown ? SLICE("gridtie was ended while this was under way; counted at what was reserved")
                           : SLICE("under way"),
@@ -366,7 +348,7 @@ static bool gather_line(void *ctx, struct slice borrowed) {
         .usage = USAGE_NONE,
         .reserved_picousd = reserved,
         .cost_picousd = unknown ? reserved : -1,
-        .money_s = json_get_int(root, "at", -1),
+        .money_s = line_int(line, LINE_AT, -1),
         .sent = true};
     return true;
 }

@@ -172,7 +172,7 @@ enum err exchange_whole(struct journal *j, const char *id) {
 }
 
 void segment_path(const struct fixture *f, char *path, size_t n) {
-    (void)snprintf(path, n, "%s/journal/0-1000000.jsonl", f->dir);
+    (void)snprintf(path, n, "%s/journal/0-1000000.journal", f->dir);
 }
 
 void segment_append(const struct fixture *f, struct slice text) {

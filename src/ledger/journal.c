@@ -70,7 +70,7 @@ int journal_fault(void) {
 }
 
 void journal_segment_path(struct buf *out, const char *folder, unsigned index, uint64_t seq) {
-    buf_printf(out, "%s/%u-%" PRIu64 ".jsonl", folder, index, seq);
+    buf_printf(out, "%s/%u-%" PRIu64 JOURNAL_SUFFIX, folder, index, seq);
 }
 
 static int segment_create(const struct journal *j, uint64_t seq) {

@@ -17,7 +17,8 @@ uint64_t journal_lost(const struct journal *j);
 // The ledger's thread: lines that wait because of a full disk are tried again.
 void journal_retry(struct journal *j);
 
-// "<folder>/<index>-<seq>.jsonl" into out.
+#define JOURNAL_SUFFIX ".journal"
+// "<folder>/<index>-<seq>.journal" into out.
 void journal_segment_path(struct buf *out, const char *folder, unsigned index, uint64_t seq);
 
 // Tests: from now on every write to a journal takes `after_bytes` bytes and then fails with this errno; 0 ends it.

@@ -112,9 +112,23 @@ static enum err reader_feed(struct ledger *l, struct reader *r, unsigned index) 
     return e;
 }
 
+// What is under way stands nowhere but in its segment, and in memory.
+static enum err open_spill(struct ledger *l) {
+    enum err e = store_begin(l->store);
+    if (!e)
+        e = store_spill_open(l->store);
+    if (!e)
+        e = store_commit(l->store);
+    if (e)
+        store_rollback(l->store);
+    else
+        store_spilled(l->store);
+    return e;
+}
+
 // The store has it on the disk before the file goes; the row goes last, so that a kill in between costs nothing.
 static void segment_retire(struct ledger *l, const char *path, const char *name) {
-    if (store_checkpoint(l->store) != ERR_OK)
+    if (open_spill(l) != ERR_OK || store_checkpoint(l->store) != ERR_OK)
         return;
     if (unlink(path) != 0 && errno != ENOENT)
         return;
@@ -199,6 +213,7 @@ static void expire(struct ledger *l) {
     if (l->o.retention_s <= 0 || clock_mono_ms() - l->expired_ms < EXPIRE_EVERY_MS)
         return;
     enum err e = store_expire(l->store, clock_wall_us() - l->o.retention_s * 1000000, EXPIRE_ROWS, &deleted);
+    (void)!store_recount_open(l->store);
     (void)!store_join_old(l->store, clock_wall_s() - JOIN_AFTER_S);
     // With more to delete the next turn goes on; in between, loops' lines and queries have theirs.
     if (e || deleted < EXPIRE_ROWS)
@@ -301,6 +316,8 @@ static enum err recover_segment(struct ledger *l, const char *path, const char *
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return ERR_DISK;
+    if (offset > 0)
+        e = feed_again(l->feed, fd, offset);
     while (!e && !end)
         e = recover_part(l, fd, name, &offset, &end);
     (void)close(fd);
@@ -308,7 +325,8 @@ static enum err recover_segment(struct ledger *l, const char *path, const char *
 }
 
 static bool is_segment(const char *name) {
-    return name[0] >= '0' && name[0] <= '9' && slice_ends(slice_str(name), ".jsonl");
+    return name[0] >= '0' && name[0] <= '9' &&
+           (slice_ends(slice_str(name), JOURNAL_SUFFIX) || slice_ends(slice_str(name), ".jsonl"));
 }
 
 // Calls fn for each segment file of the folder; stops at the first error. Adds their number to *n.
@@ -371,7 +389,11 @@ static enum err recover(struct ledger *l, struct buf *problem) {
     size_t fed = 0, deleted = 0;
     enum err e = each_segment(l, recover_segment, &fed);
     if (!e)
+        e = open_spill(l);
+    if (!e)
         e = recover_open(l);
+    if (!e)
+        e = store_recount_open(l->store);
     if (!e && fed > 0)
         e = store_checkpoint(l->store); // on the disk before they go; a clean start has none and syncs nothing
     if (!e && fed > 0)

@@ -172,7 +172,7 @@ TEST(ledger_full_disk_refuses_intents_and_keeps_settlements) {
 }
 
 TEST(ledger_a_turn_is_written_as_one_or_not_at_all) {
-    const size_t pieces[] = {0, 1, 700, 5000};
+    const size_t pieces[] = {0, 1, 300, 5000};
     for (int i = 0; i < 4; i++) {
         struct fixture f;
         CHECK(fixture_init(&f, 1));
@@ -204,18 +204,18 @@ TEST(ledger_counts_what_a_long_full_disk_loses) {
     CHECK(fixture_init(&f, 1));
     char id[32];
     journal_set_fault(EIO, 0);
-    for (int i = 0; i < 8000; i++) {
+    for (int i = 0; i < 40000; i++) {
         struct attempt_record a = attempt_of(ERR_OK);
         (void)snprintf(id, sizeof id, "x%d", i);
         struct settlement s = settlement_of(id, &a, 1);
         settle_put(ledger_journal(f.l, 0), &s);
     }
     int64_t lost = fixture_total(&f, "lost_lines");
-    CHECK(lost > 0 && lost < 8000);
+    CHECK(lost > 0 && lost < 40000);
     journal_set_fault(0, 0);
     for (int n = 0; n < 500 && fixture_total(&f, "exchanges") == 0; n++)
         (void)usleep(10000);
-    CHECK_EQ(fixture_total(&f, "exchanges"), 8000 - lost);
+    CHECK_EQ(fixture_total(&f, "exchanges"), 40000 - lost);
     fixture_done(&f);
 }
 

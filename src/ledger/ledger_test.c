@@ -193,7 +193,7 @@ TEST(ledger_takes_lines_that_come_twice_once) {
     CHECK_EQ(fs_read_file(path, 1u << 20, &text), ERR_OK);
     fixture_close(&f);
     for (int i = 0; i < 3; i++) {
-        (void)snprintf(copy, sizeof copy, "%s/journal/%d-%d.jsonl", f.dir, i, 5 + i);
+        (void)snprintf(copy, sizeof copy, "%s/journal/%d-%d.journal", f.dir, i, 5 + i);
         CHECK_EQ(fs_write_atomic(copy, buf_slice(&text), 0600), ERR_OK);
         CHECK(fixture_open(&f, 1, 0));
         CHECK_EQ(fixture_total(&f, "exchanges"), 11);
@@ -314,7 +314,7 @@ TEST(ledger_of_a_large_database_looks_at_the_money) {
     char path[4096], id[32], junk[4096];
     struct buf problem = BUF_INIT(4096);
     struct ledger_options o = {.dir = f.dir, .loops = 1, .batch_ms = 20};
-    for (int i = 0; i < 8000; i++) {
+    for (int i = 0; i < 30000; i++) {
         (void)snprintf(id, sizeof id, "x%d", i);
         CHECK_EQ(exchange_whole(ledger_journal(f.l, 0), id), ERR_OK);
     }
@@ -333,4 +333,132 @@ TEST(ledger_of_a_large_database_looks_at_the_money) {
     CHECK(slice_search(buf_slice(&problem), SLICE("is damaged")) != SIZE_MAX);
     buf_done(&problem);
     fixture_done(&f);
+}
+
+// ---- what an older gridtie left
+
+static const char schema_2[] =
+    "CREATE TABLE migrations(version INTEGER PRIMARY KEY, wall_us INTEGER);"
+    "CREATE TABLE exchanges(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, ended_us INTEGER NOT NULL,"
+    " child INTEGER NOT NULL, failed INTEGER NOT NULL, model TEXT NOT NULL, target TEXT NOT NULL, key TEXT NOT NULL,"
+    " record TEXT NOT NULL);"
+    "CREATE INDEX exchanges_ended ON exchanges(ended_us);"
+    "CREATE TABLE open_attempts(exchange TEXT NOT NULL, attempt INTEGER NOT NULL, wall_us INTEGER NOT NULL,"
+    " reserved_picousd INTEGER NOT NULL, line TEXT NOT NULL, PRIMARY KEY(exchange, attempt)) WITHOUT ROWID;"
+    "CREATE TABLE segments(name TEXT PRIMARY KEY, fed_bytes INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE spend(slot INTEGER NOT NULL, key TEXT NOT NULL, run TEXT NOT NULL, target TEXT NOT NULL,"
+    " exchanges INTEGER NOT NULL, attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL,"
+    " output_tokens INTEGER NOT NULL, settled_picousd INTEGER NOT NULL, unknown INTEGER NOT NULL,"
+    " unknown_picousd INTEGER NOT NULL, unpriced INTEGER NOT NULL, overrun_picousd INTEGER NOT NULL,"
+    " PRIMARY KEY(slot, key, run, target)) WITHOUT ROWID;"
+    "CREATE TABLE runs(key TEXT NOT NULL, run TEXT NOT NULL, cap_picousd INTEGER NOT NULL, stopped INTEGER NOT NULL,"
+    " PRIMARY KEY(key, run)) WITHOUT ROWID;"
+    "CREATE TABLE keys(name TEXT PRIMARY KEY, prefix TEXT NOT NULL UNIQUE, hash BLOB NOT NULL, budgets TEXT NOT NULL,"
+    " created_us INTEGER NOT NULL, revoked_us INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO counters VALUES('runs', 1);"
+    "INSERT INTO segments VALUES('0-1000000.jsonl', 0);"
+    "INSERT INTO spend VALUES(1988888, 'team', '', 'groq/llama', 1, 1, 10, 5, 700, 0, 0, 0, 0);"
+    "PRAGMA user_version = 2;";
+#define OLD_RECORD(id)                                                                                                  \
+    "{\"k\":\"s\",\"id\":\"" id "\",\"wall_us\":1790000000000000,\"total_us\":95123,\"outcome\":\"settled\","           \
+    "\"dialect\":\"openai\",\"op\":\"chat\",\"model\":\"fast\",\"key\":\"team\",\"label\":\"internal\",\"err\":\"ok\"," \
+    "\"stream\":true,\"status\":200,\"step_us\":[10,20,30,40,50,60,-1,95123],\"snapshot\":7,\"attempts\":[{"            \
+    "\"target\":\"groq/llama\",\"zone\":\"cloud\",\"stage\":0,\"outcome\":\"settled\",\"err\":\"ok\",\"usage\":"        \
+    "{\"input_tokens\":10,\"output_tokens\":5},\"reserved\":1000,\"cost\":700,\"sent\":true}],\"drops\":"               \
+    "[[\"dropped\",\"/x\",\"a \\\"reason\\\"\\nof two lines\"]],\"drops_skipped\":0,\"of_tomorrow\":1}"
+#define OLD_INTENT(id)                                                                                     \
+    "{\"k\":\"i\",\"id\":\"" id "\",\"attempt\":0,\"wall_us\":1790000000000000,\"target\":\"groq/llama\"," \
+    "\"endpoint\":\"groq\",\"model\":\"llama\",\"zone\":\"cloud\",\"key\":\"team\",\"reserved\":1000}"
+
+// One exchange settled and one open in the database; one settled and one open in a journal that was not read.
+static bool older_make(struct fixture *f) {
+    char path[4096];
+    sqlite3 *db = NULL;
+    (void)snprintf(path, sizeof path, "%s/ledger.db", f->dir);
+    static const char rows[] =
+        "INSERT INTO exchanges VALUES(1, 'old', 1790000000095123, 0, 0, 'fast', 'groq/llama',"
+        " 'team', '" OLD_RECORD("old") "');"
+                                       "INSERT INTO open_attempts VALUES('under', 0, 1, 1000, '" OLD_INTENT(
+                                           "under") "');";
+    bool made = sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, schema_2, NULL, NULL, NULL) == SQLITE_OK &&
+                sqlite3_exec(db, rows, NULL, NULL, NULL) == SQLITE_OK;
+    (void)sqlite3_close(db);
+    (void)snprintf(path, sizeof path, "%s/journal", f->dir);
+    made = made && mkdir(path, 0700) == 0;
+    (void)snprintf(path, sizeof path, "%s/journal/0-1000000.jsonl", f->dir);
+    return made && fs_write_atomic(path, SLICE(OLD_INTENT("new") "\n" OLD_RECORD("new") "\n" OLD_INTENT("lost") "\n"),
+                                   0600) == ERR_OK;
+}
+
+TEST(ledger_brings_an_older_one_up_to_date) {
+    struct fixture f;
+    CHECK(fixture_init(&f, 0));
+    CHECK(older_make(&f));
+    for (int i = 0; i < 2; i++) {
+        CHECK(fixture_open(&f, 1, 0));
+        CHECK_EQ(fixture_total(&f, "exchanges"), 4);
+        CHECK_EQ(fixture_total(&f, "settled_picousd"), 2 * 700 + 2 * 1000);
+        CHECK_EQ(fixture_total(&f, "unknown"), 2);
+        CHECK_EQ(fixture_total(&f, "open"), 0);
+        CHECK_EQ(fixture_total(&f, "garbage_lines"), 0);
+        CHECK_EQ(yyjson_arr_size(fixture_log(&f, (struct log_filter){.limit = 100})), 4);
+        CHECK_EQ(yyjson_arr_size(fixture_log(&f, (struct log_filter){.target = SLICE("groq/llama")})), 4);
+        CHECK(slice_is(json_get_str(fixture_why(&f, "under"), "outcome"), "unknown"));
+        for (int n = 0; n < 2; n++) {
+            yyjson_val *v = fixture_why(&f, n ? "old" : "new");
+            CHECK(slice_is(json_get_str(v, "outcome"), "settled"));
+            CHECK(slice_is(json_get_str(v, "cost_usd"), "0.0000000007"));
+            CHECK(yyjson_get_real(yyjson_obj_get(yyjson_obj_get(v, "steps"), "read")) == 0.010);
+            CHECK(yyjson_is_null(yyjson_obj_get(v, "err")));
+            yyjson_val *drop = yyjson_arr_get(yyjson_obj_get(v, "drops"), 0);
+            CHECK(slice_is(json_get_str(drop, "reason"), "a \"reason\" of two lines"));
+        }
+        fixture_close(&f);
+        CHECK_EQ(segments(&f), 0);
+    }
+    fixture_done(&f);
+}
+
+// ---- attempts that outlive what they stand in
+
+TEST(ledger_keeps_what_is_under_way_over_rotations_and_kills) {
+    for (int kill_it = 0; kill_it < 2; kill_it++) {
+        struct fixture f;
+        CHECK(fixture_init(&f, 0));
+        pid_t pid = fork();
+        if (pid == 0) { // without a close: as if killed
+            char id[32];
+            struct attempt_intent open[] = {intent_of("early", 0), intent_of("settles", 0), intent_of("raised", 0)};
+            struct attempt_record at = attempt_of(ERR_OK);
+            struct settlement s = settlement_of("settles", &at, 1);
+            bool ok = fixture_open(&f, 1, 0);
+            journal_set_segment_bytes(5000);
+            for (int i = 0; i < 3; i++)
+                ok = ok && intent_put(ledger_journal(f.l, 0), &open[i]) == ERR_OK;
+            for (int i = 0; i < 100; i++) { // the ledger reads all segments but the last, and deletes them
+                (void)snprintf(id, sizeof id, "x%d", i);
+                ok = ok && exchange_whole(ledger_journal(f.l, 0), id) == ERR_OK;
+            }
+            ok = ok && fixture_total(&f, "open") == 3 && segments(&f) == 1;
+            open[2].raised = true;
+            open[2].reserved_picousd = 5000;
+            ok = ok && intent_put(ledger_journal(f.l, 0), &open[2]) == ERR_OK;
+            settle_put(ledger_journal(f.l, 0), &s);
+            ok = ok && fixture_total(&f, "open") == 2 && fixture_total(&f, "open_picousd") == 6000 &&
+                 slice_is(json_get_str(fixture_why(&f, "raised"), "outcome"), "open");
+            if (!kill_it)
+                fixture_close(&f);
+            _exit(ok ? 0 : 1);
+        }
+        int status = 0;
+        CHECK_EQ(waitpid(pid, &status, 0), pid);
+        CHECK_EQ(status, 0);
+        CHECK(fixture_open(&f, 1, 0));
+        CHECK_EQ(fixture_total(&f, "exchanges"), 103);
+        CHECK_EQ(fixture_total(&f, "unknown"), 2);
+        CHECK_EQ(fixture_total(&f, "unknown_picousd"), 6000);
+        CHECK_EQ(fixture_total(&f, "settled_picousd"), 101 * 700 + 6000);
+        fixture_done(&f);
+    }
 }

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "ledger/ledger_own.h"
+#include "ledger/line.h"
 
 static const char *const steps[] = {"read", "admit", "recall", "label", "decide", "forward", "relay", "settle"};
 
@@ -241,10 +242,12 @@ static enum err record_write(struct json_writer *w, struct slice record,
     struct arena a;
     struct json_doc d;
     struct json_error why;
+    struct buf json = BUF_INIT(8 * LIMIT_JOURNAL_LINE_BYTES); // every byte of a name may be escaped
     arena_init(&a, 4u << 20, 0);
-    enum err e = json_read(&a, record, &d, &why);
+    enum err e = line_to_json(record, &json) ? json_read(&a, buf_slice(&json), &d, &why) : ERR_NO_MEMORY;
     if (!e)
         write(w, yyjson_doc_get_root(d.doc));
+    buf_done(&json);
     arena_done(&a);
     return e;
 }
@@ -256,11 +259,12 @@ static enum err lock_fed(struct ledger *l) {
 }
 
 enum err ledger_why(struct ledger *l, struct slice id, struct buf *json) {
-    struct buf record = BUF_INIT(LIMIT_JOURNAL_LINE_BYTES * 2);
+    struct buf record = BUF_INIT(4 * LIMIT_JOURNAL_LINE_BYTES); // older ones were JSON
     struct json_writer w = JSON_WRITER(json);
     enum err e = lock_fed(l);
     if (!e)
-        e = store_record(ledger_store(l), id, &record);
+        e = slice_is(id, "last") ? store_last_record(ledger_store(l), &record)
+                                 : store_record(ledger_store(l), id, &record);
     if (e == ERR_NOT_FOUND)
         e = feed_open_record(ledger_feed(l), id, "open", &record);
     ledger_unlock(l);

@@ -4,6 +4,7 @@
 // The database behind the ledger. One caller at a time (the ledger's mutex). Every call may block on the disk.
 // ERR_DISK: it refused; inside a transaction the caller rolls back and tries the same lines again later.
 #include "ledger/ledger.h"
+#include "ledger/under_way.h"
 
 struct store;
 // Makes, upgrades and checks it. ERR_DISK with *problem, also for a damaged one or one of a newer gridtie.
@@ -16,14 +17,18 @@ void store_rollback(struct store *s);
 // What is committed survives a power cut after this.
 MUST_CHECK enum err store_checkpoint(struct store *s);
 
-// An attempt that is under way. Nothing happens when its exchange is settled, or when it is known to hold as much.
-MUST_CHECK enum err store_put_open(struct store *s, struct slice exchange, int64_t attempt, int64_t wall_us,
-                                   int64_t reserved_picousd, struct slice line);
+// An attempt that is under way, in memory. Nothing happens when it is known to hold as much. Whoever reads a segment again
+// from its beginning (feed_again) has those that stood in it; before it goes they are spilled to the database.
+MUST_CHECK enum err store_put_open(struct store *s, const struct way *w);
+// In a transaction. What is settled by now is left out.
+MUST_CHECK enum err store_spill_open(struct store *s);
+// After its commit.
+void store_spilled(struct store *s);
+// Outside a transaction, now and then: are there spilled ones left? While there are, each settlement looks for them.
+MUST_CHECK enum err store_recount_open(struct store *s);
 struct store_exchange {
-    struct slice id, model, target, key; // target: that gave the answer, else the last one tried
+    struct slice id, line;
     int64_t ended_us;
-    bool child, failed;
-    struct slice record;
 };
 // *ret_new false: it was there already, and nothing happened.
 MUST_CHECK enum err store_put_exchange(struct store *s, const struct store_exchange *x, bool *ret_new);
@@ -48,21 +53,23 @@ MUST_CHECK enum err store_forget_segment(struct store *s, const char *segment); 
 // A counter by name: adds, and gives what it is then.
 MUST_CHECK enum err store_count(struct store *s, const char *name, int64_t add, int64_t *ret);
 
-// Appends the record; id "last": of what ended last and was no helper call. ERR_NOT_FOUND.
+// Appends its line. ERR_NOT_FOUND.
 MUST_CHECK enum err store_record(struct store *s, struct slice id, struct buf *ret);
-// Any exchange with open attempts; ERR_NOT_FOUND when there is none.
+// Of what ended last and was no helper call.
+MUST_CHECK enum err store_last_record(struct store *s, struct buf *ret);
+// Any exchange with attempts that were spilled; ERR_NOT_FOUND when there is none.
 MUST_CHECK enum err store_some_open(struct store *s, struct buf *ret_exchange);
 // Calls row(ctx, line) for each; stops early when it returns false. The slices are borrowed for the call.
 MUST_CHECK enum err store_each_open(struct store *s, struct slice exchange, bool (*row)(void *ctx, struct slice line),
                                     void *ctx);
 MUST_CHECK enum err store_each_log(struct store *s, const struct log_filter *f,
-                                   bool (*row)(void *ctx, struct slice record), void *ctx);
+                                   bool (*row)(void *ctx, struct slice line), void *ctx);
 struct store_totals {
     struct store_sum sum;
     int64_t open, open_picousd;
 };
 MUST_CHECK enum err store_totals(struct store *s, struct store_totals *ret);
-// Deletes up to `most` exchanges that ended before; sums stay.
+// Deletes about `most` exchanges that ended before; sums stay.
 MUST_CHECK enum err store_expire(struct store *s, int64_t before_us, int64_t most, int64_t *ret_deleted);
 
 // --- money (store_money.c)

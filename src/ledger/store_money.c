@@ -17,8 +17,7 @@
 
 const char *const store_money_texts[MONEY_SQL_N] = {
     [MONEY_SPENT] = "SELECT sum(settled_picousd) FROM spend WHERE slot >= ?1 AND slot < ?2 AND (?4 OR key = ?3)",
-    [MONEY_OPEN] = "SELECT sum(max(reserved_picousd, 0)) FROM open_attempts"
-                   " WHERE ?2 OR ifnull(json_extract(line, '$.key'), '') = ?1",
+    [MONEY_OPEN] = "SELECT sum(max(reserved_picousd, 0)) FROM under_way WHERE ?2 OR key = ?1",
     [MONEY_MARK] = "SELECT max(slot) FROM spend",
     [MONEY_SPEND_KEY] = "SELECT key, '', " SUMS " GROUP BY key ORDER BY 7 DESC, 1",
     [MONEY_SPEND_MODEL] = "SELECT " MODEL ", '', " SUMS " AND target <> '' GROUP BY 1 ORDER BY 7 DESC, 1",
@@ -61,6 +60,19 @@ static enum err one_number(struct store *s, enum money_sql what, int64_t *ret) {
     return store_err_of(rc);
 }
 
+struct open_sum {
+    struct slice key; // p NULL: all
+    int64_t picousd;
+};
+
+static enum err way_add(void *ctx, const struct way *w) {
+    struct open_sum *sum = ctx;
+    if (w->reserved_picousd > 0 && (!sum->key.p || slice_eq(sum->key, w->key)) &&
+        __builtin_add_overflow(sum->picousd, w->reserved_picousd, &sum->picousd))
+        sum->picousd = INT64_MAX;
+    return ERR_OK;
+}
+
 static int64_t slot_up(int64_t s) {
     return s == INT64_MAX ? INT64_MAX : s / STORE_SLOT_S + (s % STORE_SLOT_S > 0);
 }
@@ -77,7 +89,13 @@ enum err store_spent(struct store *s, struct slice key, int64_t from_s, int64_t 
         return e;
     store_bind(open, 1, key);
     (void)sqlite3_bind_int(open, 2, key.p == NULL);
-    return one_number(s, MONEY_OPEN, ret_open);
+    struct open_sum sum = {.key = key};
+    e = one_number(s, MONEY_OPEN, &sum.picousd);
+    if (!e)
+        e = under_way_each(s->under_way, SLICE_NONE, way_add, &sum);
+    if (!e)
+        *ret_open = sum.picousd;
+    return e;
 }
 
 enum err store_mark(struct store *s, int64_t *ret_s) {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store in SQLite: write-ahead log, synchronous NORMAL (a power cut may take the last batches back, and with them how
-// far the journals were read, so they are read again), prepared statements that live as long as the store. An exchange is
-// one row with its record as JSON; attempts have rows only while they are open; money is summed per quarter of an hour, key,
-// run and target in a table that retention never touches. The schema has a version; each migration runs once, in a transaction. Only the
+// far the journals were read, so they are read again), prepared statements that live as long as the store. Records stand in
+// blocks (store_records.c); attempts have rows only if they are open when their journal segment goes; money is summed per
+// quarter of an hour, key, run and target in a table that retention never touches. The schema has a version; each migration runs once, in a transaction. Only the
 // holder of the ledger's mutex may be here; loops never are.
 #include "ledger/store_own.h"
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ledger/line.h"
 
 // One string per version, oldest first. Never edit one that was released: add the next.
 static const char *const migrations[] = {
@@ -36,6 +37,18 @@ static const char *const migrations[] = {
     " PRIMARY KEY(key, run)) WITHOUT ROWID;"
     "CREATE TABLE keys(name TEXT PRIMARY KEY, prefix TEXT NOT NULL UNIQUE, hash BLOB NOT NULL, budgets TEXT NOT NULL,"
     " created_us INTEGER NOT NULL, revoked_us INTEGER NOT NULL) WITHOUT ROWID;",
+
+    "CREATE TABLE records(n INTEGER PRIMARY KEY, ended_us INTEGER NOT NULL, lines BLOB NOT NULL);"
+    "CREATE TABLE ids(id TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO records SELECT n, ended_us, line_of_json(record) FROM exchanges;"
+    "INSERT INTO ids SELECT id, n FROM exchanges;"
+    "CREATE INDEX records_ended ON records(ended_us);"
+    "DROP TABLE exchanges;"
+    "CREATE TABLE under_way(exchange TEXT NOT NULL, attempt INTEGER NOT NULL, key TEXT NOT NULL,"
+    " reserved_picousd INTEGER NOT NULL, line BLOB NOT NULL, PRIMARY KEY(exchange, attempt)) WITHOUT ROWID;"
+    "INSERT INTO under_way SELECT exchange, attempt, ifnull(json_extract(line, '$.key'), ''), reserved_picousd,"
+    " line_of_json(line) FROM open_attempts;"
+    "DROP TABLE open_attempts;",
 };
 #define N_MIGRATIONS ((int64_t)(sizeof migrations / sizeof migrations[0]))
 
@@ -43,8 +56,8 @@ enum sql {
     SQL_BEGIN,
     SQL_COMMIT,
     SQL_ROLLBACK,
-    SQL_PUT_OPEN,
-    SQL_PUT_EXCHANGE,
+    SQL_SPILL,
+    SQL_RAISE,
     SQL_DELETE_OPEN,
     SQL_ADD,
     SQL_OFFSET,
@@ -52,26 +65,21 @@ enum sql {
     SQL_FORGET,
     SQL_FORGET_ALL,
     SQL_COUNT,
-    SQL_RECORD,
-    SQL_RECORD_LAST,
     SQL_SOME_OPEN,
     SQL_EACH_OPEN,
-    SQL_EACH_LOG,
     SQL_TOTALS,
     SQL_TOTALS_OPEN,
-    SQL_EXPIRE,
     SQL_N
 };
 static const char *const texts[SQL_N] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_PUT_OPEN] = "INSERT INTO open_attempts SELECT ?1, ?2, ?3, ?4, ?5"
-                     " WHERE NOT EXISTS (SELECT 1 FROM exchanges WHERE id = ?1)"
-                     " ON CONFLICT DO UPDATE SET reserved_picousd = ?4, line = ?5 WHERE reserved_picousd < ?4",
-    [SQL_PUT_EXCHANGE] = "INSERT OR IGNORE INTO exchanges(id, ended_us, child, failed, model, target, key, record)"
-                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [SQL_DELETE_OPEN] = "DELETE FROM open_attempts WHERE exchange = ?1",
+    [SQL_SPILL] = "INSERT INTO under_way SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM ids WHERE id = ?1)"
+                  " ON CONFLICT DO UPDATE SET reserved_picousd = ?4, line = ?5 WHERE reserved_picousd < ?4",
+    [SQL_RAISE] = "UPDATE under_way SET reserved_picousd = max(reserved_picousd, ?4), line = ?5"
+                  " WHERE exchange = ?1 AND attempt = ?2",
+    [SQL_DELETE_OPEN] = "DELETE FROM under_way WHERE exchange = ?1",
     [SQL_ADD] = "INSERT INTO spend VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO"
                 " UPDATE SET exchanges = exchanges + ?5, attempts = attempts + ?6, input_tokens = input_tokens + ?7,"
                 " output_tokens = output_tokens + ?8, settled_picousd = settled_picousd + ?9, unknown = unknown + ?10,"
@@ -82,32 +90,11 @@ static const char *const texts[SQL_N] = {
     [SQL_FORGET] = "DELETE FROM segments WHERE name = ?1",
     [SQL_FORGET_ALL] = "DELETE FROM segments",
     [SQL_COUNT] = "INSERT INTO counters VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = value + ?2 RETURNING value",
-    [SQL_RECORD] = "SELECT record FROM exchanges WHERE id = ?1",
-    [SQL_RECORD_LAST] = "SELECT record FROM exchanges WHERE child = 0 ORDER BY ended_us DESC, n DESC LIMIT 1",
-    [SQL_SOME_OPEN] = "SELECT exchange FROM open_attempts LIMIT 1",
-    [SQL_EACH_OPEN] = "SELECT line FROM open_attempts WHERE exchange = ?1 ORDER BY attempt",
-    [SQL_EACH_LOG] = "SELECT record FROM exchanges WHERE ended_us >= ?1 AND (?2 = '' OR model = ?2)"
-                     " AND (?3 = '' OR target = ?3) AND (?4 = '' OR key = ?4) AND (?5 < 0 OR failed = ?5)"
-                     " ORDER BY ended_us DESC, n DESC LIMIT ?6",
+    [SQL_SOME_OPEN] = "SELECT exchange FROM under_way LIMIT 1",
+    [SQL_EACH_OPEN] = "SELECT line FROM under_way WHERE exchange = ?1 ORDER BY attempt",
     [SQL_TOTALS] = "SELECT sum(exchanges), sum(attempts), sum(input_tokens), sum(output_tokens), sum(settled_picousd),"
                    " sum(unknown), sum(unknown_picousd), sum(unpriced), sum(overrun_picousd) FROM spend",
-    [SQL_TOTALS_OPEN] = "SELECT count(*), sum(max(reserved_picousd, 0)) FROM open_attempts",
-    [SQL_EXPIRE] = "DELETE FROM exchanges WHERE n IN"
-                   " (SELECT n FROM exchanges WHERE ended_us < ?1 ORDER BY ended_us LIMIT ?2)",
-};
-
-// Sums of the running transaction; a busy quarter of an hour has few keys, runs and targets.
-#define TALLIES 64
-#define TALLY_NAMES_BYTES 1400 // key, run and target, one behind the other
-struct tally {
-    int64_t slot;
-    size_t key_n, run_n, target_n;
-    char names[TALLY_NAMES_BYTES];
-    struct store_sum sum;
-};
-struct store_tallies {
-    size_t n;
-    struct tally v[TALLIES];
+    [SQL_TOTALS_OPEN] = "SELECT count(*), sum(max(reserved_picousd, 0)) FROM under_way",
 };
 
 // Runs a statement that gives no rows, and makes it ready for its next use.
@@ -158,8 +145,9 @@ static enum err check(struct store *s, const char *path, const char *pragma, str
 // only the tables with money in them are looked at, whatever its version calls them: all but the records, where damage
 // shows when one is read.
 #define CHECKED_WHOLE_PAGES 1024
-#define TABLES_CHECKED \
-    "SELECT group_concat(name) FROM sqlite_schema WHERE type = 'table' AND name <> 'exchanges' AND name NOT LIKE 'sqlite%'"
+#define TABLES_CHECKED                                                                                                  \
+    "SELECT group_concat(name) FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('exchanges', 'records', 'ids')" \
+    " AND name NOT LIKE 'sqlite%'"
 
 static enum err check_tables(struct store *s, const char *path, struct buf *problem) {
     char names[1024], pragma[256];
@@ -198,6 +186,20 @@ static enum err migrate_one(struct store *s, int64_t version) {
     return store_err_of(rc);
 }
 
+// What can't be read as a record becomes an empty one: its money is in the sums, and is what matters.
+static void line_of_json(sqlite3_context *c, int n, sqlite3_value **v) {
+    struct buf line = BUF_INIT(4 * LIMIT_JOURNAL_LINE_BYTES);
+    const char *p = (const char *)sqlite3_value_text(v[0]);
+    enum err e = n == 1 && p ? line_from_json(slice_of(p, (size_t)sqlite3_value_bytes(v[0])), &line) : ERR_BAD_JSON;
+    if (e == ERR_NO_MEMORY)
+        sqlite3_result_error_nomem(c);
+    else if (e)
+        sqlite3_result_zeroblob(c, 0);
+    else
+        sqlite3_result_blob(c, line.p, (int)line.len, SQLITE_TRANSIENT);
+    buf_done(&line);
+}
+
 static enum err migrate(struct store *s, const char *path, struct buf *problem) {
     char digits[64];
     struct buf text = BUF_FIXED(digits);
@@ -211,7 +213,10 @@ static enum err migrate(struct store *s, const char *path, struct buf *problem) 
                    (unsigned long long)version, (long long)N_MIGRATIONS);
         return ERR_DISK;
     }
-    int rc = sqlite3_exec(s->db, "CREATE TABLE IF NOT EXISTS migrations(version INTEGER PRIMARY KEY, wall_us INTEGER)",
+    int rc = sqlite3_create_function_v2(s->db, "line_of_json", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
+                                        line_of_json, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(s->db, "CREATE TABLE IF NOT EXISTS migrations(version INTEGER PRIMARY KEY, wall_us INTEGER)",
                           NULL, NULL, NULL);
     for (int64_t at = (int64_t)version; rc == SQLITE_OK && at < N_MIGRATIONS; at++)
         rc = migrate_one(s, at) ? SQLITE_ERROR : SQLITE_OK;
@@ -221,6 +226,9 @@ static enum err migrate(struct store *s, const char *path, struct buf *problem) 
 static enum err prepare_all(struct store *s, const char *path, struct buf *problem) {
     for (int i = 0; i < SQL_N; i++)
         if (sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->sql[i], NULL) != SQLITE_OK)
+            return say(problem, path, "can't be used", s->db);
+    for (int i = 0; i < RECORDS_SQL_N; i++)
+        if (sqlite3_prepare_v3(s->db, store_records_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->records[i], NULL))
             return say(problem, path, "can't be used", s->db);
     for (int i = 0; i < MONEY_SQL_N; i++)
         if (sqlite3_prepare_v3(s->db, store_money_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->money[i], NULL))
@@ -240,7 +248,15 @@ static enum err open_steps(struct store *s, const char *path, struct buf *proble
                      NULL, NULL) != SQLITE_OK)
         return say(problem, path, "can't be written", s->db);
     e = migrate(s, path, problem);
-    return e ? e : prepare_all(s, path, problem);
+    if (!e)
+        e = prepare_all(s, path, problem);
+    if (!e && (e = store_block_new(s)) != ERR_OK)
+        return say(problem, path, "can't be read", s->db);
+    if (!e) {
+        s->n_spilled = 1; // unknown
+        e = store_recount_open(s);
+    }
+    return e;
 }
 
 enum err store_open(const char *path, struct store **ret, struct buf *problem) {
@@ -248,8 +264,11 @@ enum err store_open(const char *path, struct store **ret, struct buf *problem) {
     if (!s)
         return ERR_NO_MEMORY;
     s->sql = mem_zalloc(SQL_N * sizeof *s->sql);
-    s->tallies = mem_alloc(sizeof *s->tallies);
-    enum err e = s->sql && s->tallies ? open_steps(s, path, problem) : ERR_NO_MEMORY;
+    enum err e = under_way_new(&s->under_way);
+    if (!e)
+        e = tallies_new(&s->tallies);
+    if (!e)
+        e = s->sql ? open_steps(s, path, problem) : ERR_NO_MEMORY;
     if (e)
         store_close(s);
     else
@@ -262,54 +281,57 @@ void store_close(struct store *s) {
         return;
     for (int i = 0; s->sql && i < SQL_N; i++)
         (void)sqlite3_finalize(s->sql[i]);
+    for (int i = 0; i < RECORDS_SQL_N; i++)
+        (void)sqlite3_finalize(s->records[i]);
     for (int i = 0; i < MONEY_SQL_N; i++)
         (void)sqlite3_finalize(s->money[i]);
     (void)sqlite3_close(s->db);
     mem_free(s->sql);
-    mem_free(s->tallies);
+    tallies_free(s->tallies);
+    store_block_free(s->block);
+    under_way_free(s->under_way);
     mem_free(s);
 }
 
 // ---- transactions and sums
 
-static struct slice tally_name(const struct tally *t, size_t from, size_t n) {
-    return slice_of(t->names + from, n);
-}
-
-static enum err tally_write(struct store *s, const struct tally *t) {
+static enum err tally_write(void *ctx, const struct store_account *who, const struct store_sum *sum) {
+    struct store *s = ctx;
     sqlite3_stmt *q = s->sql[SQL_ADD];
-    const int64_t v[] = {t->sum.exchanges,       t->sum.attempts,        t->sum.input_tokens,
-                         t->sum.output_tokens,   t->sum.settled_picousd, t->sum.unknown,
-                         t->sum.unknown_picousd, t->sum.unpriced,        t->sum.overrun_picousd};
-    (void)sqlite3_bind_int64(q, 1, t->slot);
-    store_bind(q, 2, tally_name(t, 0, t->key_n));
-    store_bind(q, 3, tally_name(t, t->key_n, t->run_n));
-    store_bind(q, 4, tally_name(t, t->key_n + t->run_n, t->target_n));
+    const int64_t v[] = {sum->exchanges,       sum->attempts,        sum->input_tokens,
+                         sum->output_tokens,   sum->settled_picousd, sum->unknown,
+                         sum->unknown_picousd, sum->unpriced,        sum->overrun_picousd};
+    (void)sqlite3_bind_int64(q, 1, who->slot);
+    store_bind(q, 2, who->key);
+    store_bind(q, 3, who->run);
+    store_bind(q, 4, who->target);
     for (int i = 0; i < (int)(sizeof v / sizeof v[0]); i++)
         (void)sqlite3_bind_int64(q, 5 + i, v[i]);
     return run(s, SQL_ADD);
 }
 
 static enum err tallies_flush(struct store *s) {
-    enum err e = ERR_OK;
-    for (size_t i = 0; i < s->tallies->n && !e; i++)
-        e = tally_write(s, &s->tallies->v[i]);
-    s->tallies->n = 0;
+    enum err e = tallies_each(s->tallies, tally_write, s);
+    tallies_clear(s->tallies);
     return e;
 }
 
 enum err store_begin(struct store *s) {
-    s->tallies->n = 0;
+    tallies_clear(s->tallies);
+    store_block_clear(s);
     return run(s, SQL_BEGIN);
 }
 
 enum err store_commit(struct store *s) {
     enum err e = tallies_flush(s);
+    if (!e)
+        e = store_block_flush(s);
     return e ? e : run(s, SQL_COMMIT);
 }
 
 void store_rollback(struct store *s) {
-    s->tallies->n = 0;
+    tallies_clear(s->tallies);
+    store_block_clear(s);
     // A failed write may have rolled back by itself.
     if (sqlite3_get_autocommit(s->db) == 0)
         (void)!run(s, SQL_ROLLBACK);
@@ -324,86 +346,64 @@ static void sum_up(int64_t *into, int64_t v) {
         *into = INT64_MAX;
 }
 
-static struct tally *tally_find(struct store *s, const struct store_account *who) {
-    for (size_t i = 0; i < s->tallies->n; i++) {
-        struct tally *t = &s->tallies->v[i];
-        if (t->slot == who->slot && slice_eq(tally_name(t, t->key_n + t->run_n, t->target_n), who->target) &&
-            slice_eq(tally_name(t, 0, t->key_n), who->key) && slice_eq(tally_name(t, t->key_n, t->run_n), who->run))
-            return t;
-    }
-    return NULL;
-}
-
-static void name_put(char **to, struct slice s) {
-    if (s.n)
-        memcpy(*to, s.p, s.n);
-    *to += s.n;
-}
-
-static struct tally *tally_new(struct store *s, const struct store_account *who) {
-    struct tally *t = &s->tallies->v[s->tallies->n++];
-    char *to = t->names;
-    t->slot = who->slot;
-    t->key_n = who->key.n, t->run_n = who->run.n, t->target_n = who->target.n;
-    t->sum = (struct store_sum){0};
-    name_put(&to, who->key);
-    name_put(&to, who->run);
-    name_put(&to, who->target);
-    return t;
-}
-
-enum err store_add(struct store *s, const struct store_account *given, const struct store_sum *add) {
-    struct store_account who = {given->slot, slice_first(given->key, 400), slice_first(given->run, 200),
-                                slice_first(given->target, 800)};
-    struct tally *t = tally_find(s, &who);
-    if (!t) {
-        enum err e = s->tallies->n == TALLIES ? tallies_flush(s) : ERR_OK;
-        if (e)
-            return e;
-        t = tally_new(s, &who);
-    }
-    sum_up(&t->sum.exchanges, add->exchanges);
-    sum_up(&t->sum.attempts, add->attempts);
-    sum_up(&t->sum.input_tokens, add->input_tokens);
-    sum_up(&t->sum.output_tokens, add->output_tokens);
-    sum_up(&t->sum.settled_picousd, add->settled_picousd);
-    sum_up(&t->sum.unknown, add->unknown);
-    sum_up(&t->sum.unknown_picousd, add->unknown_picousd);
-    sum_up(&t->sum.unpriced, add->unpriced);
-    sum_up(&t->sum.overrun_picousd, add->overrun_picousd);
-    return ERR_OK;
+enum err store_add(struct store *s, const struct store_account *who, const struct store_sum *add) {
+    if (tallies_add(s->tallies, who, add))
+        return ERR_OK;
+    enum err e = tallies_flush(s);
+    return e ? e : tallies_add(s->tallies, who, add) ? ERR_OK : ERR_LIMIT;
 }
 
 // ---- writing
 
-enum err store_put_open(struct store *s, struct slice exchange, int64_t attempt, int64_t wall_us,
-                        int64_t reserved_picousd, struct slice line) {
-    sqlite3_stmt *q = s->sql[SQL_PUT_OPEN];
-    store_bind(q, 1, exchange);
-    (void)sqlite3_bind_int64(q, 2, attempt);
-    (void)sqlite3_bind_int64(q, 3, wall_us);
-    (void)sqlite3_bind_int64(q, 4, reserved_picousd);
-    store_bind(q, 5, line);
-    return run(s, SQL_PUT_OPEN);
+static enum err way_write(struct store *s, enum sql what, const struct way *w) {
+    sqlite3_stmt *q = s->sql[what];
+    store_bind(q, 1, w->exchange);
+    (void)sqlite3_bind_int64(q, 2, w->attempt);
+    store_bind(q, 3, w->key);
+    (void)sqlite3_bind_int64(q, 4, w->reserved_picousd);
+    (void)sqlite3_bind_blob(q, 5, w->line.p, (int)w->line.n, SQLITE_STATIC);
+    return run(s, what);
 }
 
-enum err store_put_exchange(struct store *s, const struct store_exchange *x, bool *ret_new) {
-    sqlite3_stmt *q = s->sql[SQL_PUT_EXCHANGE];
-    store_bind(q, 1, x->id);
-    (void)sqlite3_bind_int64(q, 2, x->ended_us);
-    (void)sqlite3_bind_int(q, 3, x->child);
-    (void)sqlite3_bind_int(q, 4, x->failed);
-    store_bind(q, 5, x->model);
-    store_bind(q, 6, x->target);
-    store_bind(q, 7, x->key);
-    store_bind(q, 8, x->record);
-    enum err e = run(s, SQL_PUT_EXCHANGE);
-    if (!e)
-        *ret_new = sqlite3_changes(s->db) > 0;
+enum err store_put_open(struct store *s, const struct way *w) {
+    if (s->n_spilled > 0) {
+        enum err e = way_write(s, SQL_RAISE, w);
+        if (e || sqlite3_changes(s->db) > 0)
+            return e;
+    }
+    return under_way_put(s->under_way, w);
+}
+
+static enum err way_spill(void *ctx, const struct way *w) {
+    struct store *s = ctx;
+    enum err e = way_write(s, SQL_SPILL, w);
+    s->n_spilled += e == ERR_OK;
     return e;
 }
 
+enum err store_spill_open(struct store *s) {
+    return under_way_each(s->under_way, SLICE_NONE, way_spill, s);
+}
+
+void store_spilled(struct store *s) {
+    under_way_clear(s->under_way);
+}
+
+enum err store_recount_open(struct store *s) {
+    sqlite3_stmt *q = s->sql[SQL_TOTALS_OPEN];
+    if (s->n_spilled == 0)
+        return ERR_OK;
+    int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW)
+        s->n_spilled = sqlite3_column_int64(q, 0);
+    (void)sqlite3_reset(q);
+    return store_err_of(rc);
+}
+
 enum err store_delete_open(struct store *s, struct slice exchange) {
+    under_way_drop(s->under_way, exchange);
+    if (s->n_spilled == 0)
+        return ERR_OK;
     store_bind(s->sql[SQL_DELETE_OPEN], 1, exchange);
     return run(s, SQL_DELETE_OPEN);
 }
@@ -436,16 +436,6 @@ enum err store_count(struct store *s, const char *name, int64_t add, int64_t *re
     return store_err_of(rc);
 }
 
-enum err store_expire(struct store *s, int64_t before_us, int64_t most, int64_t *ret_deleted) {
-    sqlite3_stmt *q = s->sql[SQL_EXPIRE];
-    (void)sqlite3_bind_int64(q, 1, before_us);
-    (void)sqlite3_bind_int64(q, 2, most);
-    enum err e = run(s, SQL_EXPIRE);
-    if (!e)
-        *ret_deleted = sqlite3_changes(s->db);
-    return e;
-}
-
 // ---- reading
 
 enum err store_offset(struct store *s, const char *segment, int64_t *ret) {
@@ -468,42 +458,39 @@ static enum err first_text(struct store *s, enum sql what, struct buf *ret) {
     return rc == SQLITE_DONE ? ERR_NOT_FOUND : store_err_of(rc);
 }
 
-enum err store_record(struct store *s, struct slice id, struct buf *ret) {
-    if (slice_is(id, "last"))
-        return first_text(s, SQL_RECORD_LAST, ret);
-    store_bind(s->sql[SQL_RECORD], 1, id);
-    return first_text(s, SQL_RECORD, ret);
-}
-
 enum err store_some_open(struct store *s, struct buf *ret_exchange) {
     return first_text(s, SQL_SOME_OPEN, ret_exchange);
 }
 
-static enum err each(struct store *s, enum sql what, bool (*row)(void *ctx, struct slice text), void *ctx) {
-    sqlite3_stmt *q = s->sql[what];
+struct open_rows {
+    bool (*row)(void *ctx, struct slice line);
+    void *ctx;
+};
+
+static enum err open_row(void *ctx, const struct way *w) {
+    const struct open_rows *rows = ctx;
+    return rows->row(rows->ctx, w->line) ? ERR_OK : ERR_LIMIT;
+}
+
+enum err store_each_open(struct store *s, struct slice exchange, bool (*row)(void *ctx, struct slice line), void *ctx) {
+    sqlite3_stmt *q = s->sql[SQL_EACH_OPEN];
+    struct open_rows rows = {row, ctx};
+    store_bind(q, 1, exchange);
     int rc = sqlite3_step(q);
     while (rc == SQLITE_ROW && row(ctx, store_column(q, 0)))
         rc = sqlite3_step(q);
     (void)sqlite3_reset(q);
-    return store_err_of(rc);
+    if (rc != SQLITE_DONE)
+        return store_err_of(rc);
+    (void)!under_way_each(s->under_way, exchange, open_row, &rows); // stopped by the caller: no error
+    return ERR_OK;
 }
 
-enum err store_each_open(struct store *s, struct slice exchange, bool (*row)(void *ctx, struct slice line), void *ctx) {
-    store_bind(s->sql[SQL_EACH_OPEN], 1, exchange);
-    return each(s, SQL_EACH_OPEN, row, ctx);
-}
-
-enum err store_each_log(struct store *s, const struct log_filter *f, bool (*row)(void *ctx, struct slice record),
-                        void *ctx) {
-    sqlite3_stmt *q = s->sql[SQL_EACH_LOG];
-    int64_t limit = f->limit < 1 ? 100 : f->limit;
-    (void)sqlite3_bind_int64(q, 1, f->since_us);
-    store_bind(q, 2, f->model);
-    store_bind(q, 3, f->target);
-    store_bind(q, 4, f->key);
-    (void)sqlite3_bind_int(q, 5, slice_is(f->status, "failed") ? 1 : slice_is(f->status, "ok") ? 0 : -1);
-    (void)sqlite3_bind_int64(q, 6, limit > 1000 ? 1000 : limit);
-    return each(s, SQL_EACH_LOG, row, ctx);
+static enum err way_count(void *ctx, const struct way *w) {
+    struct store_totals *t = ctx;
+    t->open++;
+    sum_up(&t->open_picousd, w->reserved_picousd);
+    return ERR_OK;
 }
 
 enum err store_totals(struct store *s, struct store_totals *ret) {
@@ -518,5 +505,6 @@ enum err store_totals(struct store *s, struct store_totals *ret) {
             .open_picousd = sqlite3_column_int64(open, 1)};
     (void)sqlite3_reset(q);
     (void)sqlite3_reset(open);
+    (void)!under_way_each(s->under_way, SLICE_NONE, way_count, ret); // never fails
     return rc == SQLITE_ROW && rc_open == SQLITE_ROW ? ERR_OK : ERR_DISK;
 }

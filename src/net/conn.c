@@ -113,9 +113,41 @@ void conn_open(struct listener *from, struct conn *c) {
     conn_reading(c, true);
 }
 
+struct conn_keep {
+    struct conn *conn; // NULL: its request is over
+    struct buf in;     // then these are its bytes
+    unsigned n;
+};
+
+struct conn_keep *conn_keep(struct conn *c) {
+    if (!c->keep) {
+        c->keep = mem_zalloc(sizeof *c->keep);
+        if (!c->keep)
+            return NULL;
+        c->keep->conn = c;
+    }
+    c->keep->n++;
+    return c->keep;
+}
+
+void conn_keep_done(struct conn_keep *k) {
+    if (!k || --k->n > 0)
+        return;
+    if (k->conn)
+        k->conn->keep = NULL;
+    buf_done(&k->in);
+    mem_free(k);
+}
+
 void conn_request_free(struct conn *c) {
     mem_free(c->req);
     c->req = NULL;
+    if (c->keep) {
+        c->keep->in = c->in;
+        c->keep->conn = NULL;
+        c->keep = NULL;
+        buf_init(&c->in, c->in.max);
+    }
     buf_done(&c->in);
 }
 

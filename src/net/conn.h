@@ -35,10 +35,11 @@ struct conn {
     struct deferred turn;      // what is left to do when the turn ends
     struct message msg;
     struct head_scan scan;
-    struct buf in;     // head and body of the request
-    struct buf behind; // what came behind it
-    struct buf out;    // not yet written
-    struct buf flying; // libuv writes it
+    struct buf in;          // head and body of the request
+    struct conn_keep *keep; // somebody else reads there
+    struct buf behind;      // what came behind it
+    struct buf out;         // not yet written
+    struct buf flying;      // libuv writes it
     struct request *req;
     void *user;
     const char *cors; // what access-control-allow-origin says to this request; NULL: nothing
@@ -57,7 +58,7 @@ struct conn {
     bool http10 : 1;
     bool keep_alive : 1;
     bool body_unread : 1; // close after the answer: the request's rest would be taken for the next
-    bool upload : 1;  // its body is given on in pieces
+    bool upload : 1;      // its body is given on in pieces
     bool started : 1;
     bool chunked : 1; // the answer is
     bool starved : 1; // the credit is spent

@@ -85,6 +85,10 @@ unsigned server_conns(const struct server *s);
 void conn_release_request(struct conn *c);
 // The piece of an upload is dealt with: reading goes on.
 void conn_piece_taken(struct conn *c);
+// Those bytes stay, also when the request is freed, until each keep was given back. NULL: out of memory.
+struct conn_keep;
+struct conn_keep *conn_keep(struct conn *c);
+void conn_keep_done(struct conn_keep *k); // NULL is allowed
 void conn_set_user(struct conn *c, void *user);
 void *conn_user(struct conn *c);
 struct loop *conn_loop(struct conn *c);

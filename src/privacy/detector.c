@@ -31,6 +31,15 @@ struct progress {
     size_t near_word; // where the last one began, plus 1; 0 none yet
 };
 
+// Digits with no more than GAP between them, as far as an expression could go.
+#define GAP 3
+struct chain {
+    size_t from, to; // empty: none yet
+    unsigned digits;
+    bool run;    // nothing between them
+    bool begins; // some of them begin with 0
+};
+
 struct scanner {
     struct scanner *next;
     hs_scratch_t *scratch;
@@ -43,14 +52,19 @@ struct scanner {
     struct slice text;
     const struct pattern *pattern;
     struct spans *out;
+    struct chain chain; // the last one
     enum err err;
 };
+
+#define RUN_MOST 20 // the anchor takes no longer ones
+#define RUN_ROWS 24
 
 struct detector {
     _Atomic unsigned refs;
     uint64_t id;
     hs_database_t *base, *words;
     struct row *rows;
+    uint16_t of_run[RUN_MOST][RUN_ROWS]; // rows of DIGITS that a run of so many can be; 0 ends
     uint32_t *word_bytes;
     size_t n_words, least_bytes;
     pcre2_general_context *memory;
@@ -228,10 +242,66 @@ static bool may_be_near(struct scanner *s, size_t index, size_t from, size_t hit
     return p->near_word && p->near_word + NEAR_BYTES > from;
 }
 
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool is_gap(char c) {
+    return c == ' ' || c == '.' || c == '/' || c == '-' || c == '(' || c == ')';
+}
+
+// The next digit from `at` on in steps of 1 or -1, or SIZE_MAX.
+static size_t digit_beside(struct slice t, size_t at, size_t step) {
+    for (unsigned gap = 0; gap <= GAP && at < t.n; gap++, at += step) {
+        if (is_digit(t.p[at]))
+            return at;
+        if (!is_gap(t.p[at]))
+            break;
+    }
+    return SIZE_MAX;
+}
+
+// Of the digit at `at`. Each chain is read once, whatever hits in it.
+static const struct chain *chain_of(struct scanner *s, size_t at) {
+    struct chain *c = &s->chain;
+    struct slice t = s->text;
+    if (at >= c->from && at < c->to)
+        return c;
+    *c = (struct chain){.from = at};
+    for (size_t next = at; next != SIZE_MAX; next = digit_beside(t, next - 1, SIZE_MAX))
+        c->from = next;
+    c->to = c->from;
+    for (size_t next = c->from; next != SIZE_MAX; next = digit_beside(t, next + 1, 1)) {
+        bool first = next == c->from || next > c->to;
+        c->begins = c->begins || (first && t.p[next] == '0');
+        c->digits++;
+        c->to = next + 1;
+    }
+    c->run = c->digits == c->to - c->from;
+    return c;
+}
+
+// Most numbers have too few digits, or one too many: not worth an expression.
+static bool may_be_digits(struct scanner *s, size_t hit) {
+    const struct pattern *p = s->pattern;
+    if (!p->least || hit == 0 || !is_digit(s->text.p[hit - 1]))
+        return true;
+    const struct chain *c = chain_of(s, hit - 1);
+    if (c->digits < p->least || (p->runs & PATTERN_BEGINS_0 && !c->begins))
+        return false;
+    if (!c->run)
+        return true;
+    // A match could only be the run itself. Words that must stand near are seldom there, and come first.
+    struct found f = {s->text, slice_of(s->text.p + c->from, c->digits)};
+    return c->digits < RUN_MOST && p->runs & 1u << c->digits && (p->near[0] || !p->check || p->check(&f));
+}
+
 static bool row_confirm(struct scanner *s, size_t index, size_t hit) {
     const struct row *row = &s->d->rows[index];
     size_t *done = &s->progress[index].done, from = 0;
     s->pattern = &patterns[index];
+    if (!may_be_digits(s, hit))
+        return true;
     if (hit > s->pattern->back)
         from = hit - s->pattern->back;
     if (!may_be_near(s, index, from, hit))
@@ -260,6 +330,12 @@ static int on_anchor(unsigned id, unsigned long long from, unsigned long long to
     (void)from;
     (void)flags;
     size_t index = id;
+    const struct chain *c = patterns[id].least && is_digit(s->text.p[to - 1]) ? chain_of(s, (size_t)to - 1) : NULL;
+    if (c && c->run && c->digits < RUN_MOST) {
+        for (const uint16_t *row = s->d->of_run[c->digits]; *row && !s->err; row++)
+            s->err = row_confirm(s, *row, (size_t)to) ? ERR_OK : ERR_LIMIT;
+        return s->err != ERR_OK;
+    }
     do {
         if (!row_confirm(s, index, (size_t)to)) {
             s->err = ERR_LIMIT;
@@ -300,6 +376,7 @@ static enum err scan(struct scanner *s, struct slice text, struct spans *out) {
     s->text = text;
     s->out = out;
     s->err = ERR_OK;
+    s->chain = (struct chain){0};
     memset(s->progress, 0, n_patterns * sizeof *s->progress);
     hs_error_t rc = hs_scan(d->base, text.p, (unsigned)text.n, 0, s->scratch, on_anchor, s);
     if (rc == HS_SUCCESS && d->words)
@@ -387,6 +464,15 @@ static void rows_link(struct detector *d) {
             }
 }
 
+// All rows of DIGITS have one anchor.
+static void runs_list(struct detector *d) {
+    unsigned count[RUN_MOST] = {0};
+    for (size_t i = 0; i < n_patterns; i++)
+        for (unsigned n = 0; n < RUN_MOST; n++)
+            if (patterns[i].least && patterns[i].runs & 1u << n && count[n] < RUN_ROWS - 1)
+                d->of_run[n][count[n]++] = (uint16_t)i;
+}
+
 static enum err words_take(struct detector *d, const struct detector_options *o, struct buf *problem) {
     if (o->n_words == 0)
         return ERR_OK;
@@ -409,6 +495,7 @@ static enum err detector_fill(struct detector *d, const struct detector_options 
     if (e)
         return e;
     rows_link(d);
+    runs_list(d);
     return words_take(d, o, problem);
 }
 

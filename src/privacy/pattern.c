@@ -16,15 +16,18 @@
 
 const struct pattern patterns[] = {
 #define PATTERN(entity, rule, anchor, expression, near, check) \
-    {ENTITY_##entity, PATTERN_BACK, rule, anchor, expression, near, check},
+    {ENTITY_##entity, PATTERN_BACK, 0, 0, rule, anchor, expression, near, check},
 #define PHRASE(entity, rule, anchor, expression, near, check) \
-    {ENTITY_##entity, PHRASE_BACK, rule, anchor, expression, near, check},
+    {ENTITY_##entity, PHRASE_BACK, 0, 0, rule, anchor, expression, near, check},
 #define NUMBER(entity, rule, anchor, expression, near, check) \
-    {ENTITY_##entity, NUMBER_BACK, rule, anchor, expression, near, check},
+    {ENTITY_##entity, NUMBER_BACK, 0, 0, rule, anchor, expression, near, check},
+#define DIGITS(entity, rule, least, runs, anchor, expression, near, check) \
+    {ENTITY_##entity, NUMBER_BACK, least, runs, rule, anchor, expression, near, check},
 #include "privacy/patterns.def"
 #undef PATTERN
 #undef PHRASE
 #undef NUMBER
+#undef DIGITS
 };
 const size_t n_patterns = sizeof patterns / sizeof patterns[0];
 

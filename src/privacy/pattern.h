@@ -23,9 +23,13 @@ static inline bool entity_is_secret(enum entity e) {
 #define PHRASE_BACK 6
 #define NUMBER_BACK 24
 
+#define PATTERN_BEGINS_0 (UINT32_C(1) << 31)
+
 struct pattern {
     enum entity entity;
     unsigned back;
+    unsigned least; // digits; 0: no row of DIGITS
+    uint32_t runs;  // bit n: of n digits; PATTERN_BEGINS_0
     const char *rule, *anchor, *expression, *near;
     bool (*check)(const struct found *f); // NULL: none
 };

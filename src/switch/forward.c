@@ -352,7 +352,6 @@ void attempt_end(struct attempt *at, enum err err) {
     }
     at->fetch = NULL;
     steps_leave(at);
-    private_drop(at);
     money_settle(at);
     live_note_result(at, err);
     target_ended(at->t, err, at->retry_after_ms, clock_mono_ms());
@@ -362,7 +361,7 @@ void attempt_end(struct attempt *at, enum err err) {
     at->frames_live = false;
     buf_done(&at->out);
     buf_done(&at->body);
-    if (at->x->winner != at)
+    if (!private_drop(at) && at->x->winner != at)
         arena_done(&at->arena); // the winner's holds the answer until the exchange ends
 }
 

@@ -25,9 +25,10 @@ bool private_ready(struct attempt *at);
 bool private_is_checked(const struct attempt *at);
 // The receipt, before the first byte. False: it could not be written, and the attempt has failed.
 bool private_receipt(struct attempt *at);
-// The exchange, the attempt ends: work that still runs for it is on its own.
+// The exchange, the attempt ends: work that still runs for it is on its own. True: it reads what stands in the attempt's
+// arena, and has taken that.
 void private_leave(struct exchange *x);
-void private_drop(struct attempt *at);
+bool private_drop(struct attempt *at);
 
 // --- relay
 // Joins the filter that puts the values back; nothing where nothing was replaced. False: out of memory.

@@ -38,6 +38,10 @@ static void conn_sink_bind(void *to, struct guest *g) {
     conn_set_user(to, g);
 }
 
+static struct conn_keep *conn_sink_keep(void *to) {
+    return conn_keep(to);
+}
+
 static const struct sink_ops conn_sink = {
     .respond = conn_sink_respond,
     .start = conn_sink_start,
@@ -47,6 +51,7 @@ static const struct sink_ops conn_sink = {
     .abort = conn_sink_abort,
     .has_credit = conn_sink_has_credit,
     .bind = conn_sink_bind,
+    .keep = conn_sink_keep,
 };
 
 struct sink sink_of_conn(struct conn *c) {

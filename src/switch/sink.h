@@ -22,6 +22,8 @@ struct sink_ops {
     bool (*has_credit)(void *to);
     // Who is told of gone and credit.
     void (*bind)(void *to, struct guest *g);
+    // The request's bytes stay until this is given back, also when the client is gone. NULL: out of memory.
+    struct conn_keep *(*keep)(void *to);
 };
 
 struct sink {

@@ -15,7 +15,7 @@
 #define EXCHANGES 6
 #define COST 700
 #define RESERVED 1000
-#define SEGMENT_BYTES 900 // a segment holds an exchange or two
+#define SEGMENT_BYTES 250 // a segment holds an exchange or two
 
 struct books {
     char dir[64];

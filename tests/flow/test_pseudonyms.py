@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import DIALECTS, ask, chat, eventually, order, read
+from harness import DIALECTS, Client, ask, chat, eventually, order, read, request_bytes
 
 pairs = pytest.mark.parametrize("client,upstream", [(c, u) for c in DIALECTS for u in DIALECTS])
 both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -284,15 +284,17 @@ def test_five_megabytes_of_digits(sims, gridtie):
 
 
 @pytest.mark.tsan
-def test_a_client_that_leaves_while_its_text_is_looked_at(sims, gridtie):
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_a_client_that_leaves_while_its_text_is_looked_at(sims, gridtie, provider):
+    """The pool reads the client's bytes, or what was written for the upstream, where they stand."""
     sim = sims()
-    daemon = gridtie({"endpoints": [sim.endpoint("o")]})
-    path, body = chat("openai", "o/m", "jane.doe@corp.com " + "4111 1111 1111 1112 " * 100_000)
-    from harness import Client, request_bytes
-    for _ in range(5):
+    daemon = gridtie({"endpoints": [sim.endpoint("o", provider)]})
+    path, body = chat("openai", "o/m", "jane.doe@corp.com " + "4111 1111 1111 1112 " * 50_000)
+    data = request_bytes("POST", path, body)
+    for pause in (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3):
         with Client(daemon.port) as c:
-            c.send(request_bytes("POST", path, body))
-            time.sleep(0.02)
+            c.send(data)
+            time.sleep(pause)
     eventually(lambda: daemon.metrics()["gridtie_exchanges"] == 0, 30)
     assert ask(daemon, "openai", "o/m", "hello")[0].status == 200
 

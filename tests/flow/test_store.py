@@ -16,6 +16,7 @@ import pytest
 from harness import REPO, Client, eventually
 from sources import Source, gguf, sha256
 
+pytestmark = pytest.mark.tsan
 
 @pytest.fixture
 def source():

@@ -18,6 +18,7 @@ from sources import Source, gguf, sha256
 
 pytestmark = pytest.mark.tsan
 
+
 @pytest.fixture
 def source():
     made = Source()

@@ -79,6 +79,7 @@ static uint64_t store_changed(void *ctx, struct job *j) {
 }
 
 enum err models_open(struct daemon *d, const char *data_dir) {
+    store_sweep(data_dir);
     return jobs_new(data_dir, store_changed, d, &d->jobs);
 }
 

@@ -67,16 +67,18 @@
 #define LIMIT_ENGINE_WAITERS 1024 // requests that wait for local models to load
 #define LIMIT_ENGINE_MODEL_WAITERS \
     512 // of them for one, so that others can wait too; and for a slot of one that is loaded
-#define LIMIT_ENGINE_READY_MS 300000         // a model that is not ready by then failed
-#define LIMIT_ENGINE_RESTARTS 5              // in a row, with backoff, before requests are refused
-#define LIMIT_STORE_NAMES 1024               // a file each is read at each change
-#define LIMIT_STORE_ARENA_BYTES (256u << 20) // all of them, with long licences
-#define LIMIT_JOBS 16                        // pulls and the like at once: a thread each
+#define LIMIT_ENGINE_READY_MS 300000 // a model that is not ready by then failed
+#define LIMIT_ENGINE_RESTARTS 5      // in a row, with backoff, before requests are refused
 #define LIMIT_LOG_LINE_BYTES 4096
 #define LIMIT_CONFIG_BYTES (4u << 20)
 #define LIMIT_CONFIG_ITEMS 4096           // of one list or map: names are compared with each other
 #define LIMIT_CATALOGUE_BYTES (64u << 20) // of one source, and of what is compiled; today's are 4 MB and 1 MB
 #define LIMIT_SCAN_PORTS 32  // of this machine that are looked at for servers: each is a connect every minute
 #define LIMIT_DRAIN_MS 30000 // default of `drain`: streams may finish so long after SIGTERM
+
+// --- the store
+#define LIMIT_STORE_NAMES 1024               // a file each is read at each change
+#define LIMIT_STORE_ARENA_BYTES (256u << 20) // all of them, with long licences
+#define LIMIT_JOBS 16                        // pulls and the like at once: a thread each
 
 #endif

@@ -88,16 +88,34 @@ static void etag_load(struct transfer *t) {
     buf_done(&text);
 }
 
-static enum err partial_open(struct transfer *t) {
-    t->fd = open(buf_cstr(&t->partial), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (t->fd < 0)
-        return disk_problem(t, errno);
-    while (flock(t->fd, LOCK_EX | LOCK_NB) != 0) { // the same pull, that is being cancelled
-        if (job_cancelled(t->job))
-            return ERR_CANCELLED;
-        nap(t->job, 1);
+static bool same_file(int fd, const char *path) {
+    struct stat here, there;
+    return fstat(fd, &here) == 0 && stat(path, &there) == 0 && here.st_ino == there.st_ino;
+}
+
+// Locked against another pull of the same. Whoever had it may have renamed it into a blob meanwhile, and a blob is never
+// written: then it is opened anew.
+static enum err partial_lock(struct transfer *t) {
+    for (;;) {
+        t->fd = open(buf_cstr(&t->partial), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (t->fd < 0)
+            return disk_problem(t, errno);
+        while (flock(t->fd, LOCK_EX | LOCK_NB) != 0) {
+            if (job_cancelled(t->job))
+                return ERR_CANCELLED;
+            nap(t->job, 1);
+        }
+        if (same_file(t->fd, buf_cstr(&t->partial)))
+            return ERR_OK;
+        (void)close(t->fd);
     }
+}
+
+static enum err partial_open(struct transfer *t) {
     struct stat st;
+    enum err e = partial_lock(t);
+    if (e)
+        return e;
     t->hash = hasher_new();
     if (!t->hash || fstat(t->fd, &st) != 0)
         return ERR_NO_MEMORY;
@@ -276,6 +294,12 @@ static void step_begin(const struct transfer *t, int64_t total) {
 
 static enum err transfer_run(struct transfer *t, char ret_hex[HEX_BYTES]) {
     enum err e = partial_open(t);
+    if (!e && t->d->sha256 && store_blob_bytes(job_data_dir(t->job), t->d->sha256) >= 0) { // the other pull got it
+        (void)unlink(buf_cstr(&t->partial));
+        memcpy(ret_hex, t->d->sha256, HEX_BYTES);
+        t->have = store_blob_bytes(job_data_dir(t->job), ret_hex);
+        return ERR_OK;
+    }
     if (!e)
         e = room_check(t);
     if (!e)

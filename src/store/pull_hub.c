@@ -16,12 +16,29 @@ struct hub {
     yyjson_val *files;
 };
 
+// A path in a URL: what may not stand there as it is, is coded.
+static const char *path_code(struct arena *a, struct slice path) {
+    struct buf out = BUF_INIT(WIRE_URL_BYTES);
+    for (size_t i = 0; i < path.n; i++) {
+        unsigned char c = (unsigned char)path.p[i];
+        bool plain = c > ' ' && c < 0x7f && c != '%' && c != '?' && c != '#';
+        if (plain)
+            buf_append_char(&out, (char)c);
+        else
+            buf_printf(&out, "%%%02X", c);
+    }
+    const char *own = out.failed ? NULL : arena_strdup(a, buf_cstr(&out));
+    buf_done(&out);
+    return own;
+}
+
 static enum err hub_file(struct hub *h, yyjson_val *f, char hex[HEX_BYTES], int64_t *ret_bytes) {
     struct pull *p = h->p;
     yyjson_val *lfs = yyjson_obj_get(f, "lfs");
     char promised[HEX_BYTES];
     const char *path = arena_cstr(&p->arena, json_get_str(f, "path"));
-    const char *url = path ? arena_printf(&p->arena, "%s/%s/resolve/main/%s", h->base, h->repo, path) : NULL;
+    const char *coded = path_code(&p->arena, json_get_str(f, "path"));
+    const char *url = path && coded ? arena_printf(&p->arena, "%s/%s/resolve/main/%s", h->base, h->repo, coded) : NULL;
     if (!url)
         return pull_no_memory(p);
     bool known = digest_parse(json_get_str(lfs, "oid"), promised);

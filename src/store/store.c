@@ -37,6 +37,21 @@ enum err store_make_dirs(const char *data_dir) {
     return e ? e : dir_make(data_dir, "names");
 }
 
+void store_sweep(const char *data_dir) {
+    struct buf path = BUF_INIT(PATH_BYTES);
+    buf_printf(&path, "%s/models/blobs", data_dir);
+    DIR *dir = opendir(buf_cstr(&path));
+    for (struct dirent *d; dir && (d = readdir(dir));) {
+        struct slice name = slice_str(d->d_name);
+        bool ours = slice_starts(name, "copy-") || slice_starts(name, "upload-");
+        if (ours && slice_ends(name, ".partial"))
+            (void)unlinkat(dirfd(dir), d->d_name, 0);
+    }
+    if (dir)
+        (void)closedir(dir);
+    buf_done(&path);
+}
+
 void store_blob_path(const char *data_dir, const char *hex, struct buf *out) {
     buf_printf(out, "%s/models/blobs/sha256-%s", data_dir, hex);
 }

@@ -262,9 +262,10 @@ enum err wire_explain(struct wire *w, const struct wire_call *c, enum err e, con
         return job_problem(w->job, e, "%s can't be fetched from %s: %s%s%s", what, c->host, err_row(e)->text,
                            c->detail[0] ? ": " : "", c->detail);
     if (c->status == 401 || c->status == 403)
-        return job_problem(w->job, ERR_FORBIDDEN,
-                           "%s refuses %s (HTTP %d): it may be private or need its terms accepted%s", c->host, what,
-                           c->status, c->bearer ? "; is the token right?" : "; set HF_TOKEN where the daemon runs");
+        return job_problem(
+            w->job, ERR_FORBIDDEN, "%s refuses %s (HTTP %d): it may be private or need its terms accepted%s", c->host,
+            what, c->status,
+            c->bearer ? "; is the token right?" : "; for Hugging Face set HF_TOKEN where the daemon runs");
     if (c->status == 404)
         return job_problem(w->job, ERR_MODEL_NOT_FOUND, "%s does not have %s", c->host, what);
     return job_problem(w->job, ERR_UP_INTERNAL, "%s answers HTTP %d for %s", c->host, c->status, what);

@@ -8,6 +8,7 @@ import re
 import struct
 import threading
 import time
+import urllib.parse
 
 
 def text(s):
@@ -69,7 +70,7 @@ class Source:
         h.wfile.write(body)
 
     def serve(self, h):
-        path = h.path.split("?")[0]
+        path = urllib.parse.unquote(h.path.split("?")[0])
         with self.lock:
             self.asked.append((h.command, h.path, {k.lower(): v for k, v in h.headers.items()}))
             cut = self.cuts.get(path, [])

@@ -16,6 +16,8 @@ import pytest
 from harness import REPO, Client, eventually
 from sources import Source, gguf, sha256
 
+pytestmark = pytest.mark.tsan
+
 
 @pytest.fixture
 def source():
@@ -113,7 +115,7 @@ def test_the_registry_protocol(store, source):
 
 def test_hugging_face_chooses_a_quantization(store, source, other):
     files = {q: gguf(seed=q.encode()) for q in ("F16", "Q8_0", "Q4_K_M")}
-    source.hub("org/Repo-GGUF", {f"repo-{q}.gguf": d for q, d in files.items()} | {"mmproj-f16.gguf": gguf("clip", 500)}, other)
+    source.hub("org/Repo-GGUF", {f"a repo-{q}.gguf": d for q, d in files.items()} | {"mmproj-f16.gguf": gguf("clip", 500)}, other)
     daemon = store(store={"huggingface": source.url})
     pulled(daemon, "hf.co/org/Repo-GGUF")
     assert names(daemon) == ["hf.co/org/Repo-GGUF:Q4_K_M"]
@@ -281,6 +283,20 @@ def test_two_pulls_share_one(store, source):
     assert source.count(path) == 1
 
 
+def test_two_names_for_one_url_are_two_pulls_of_one_file(store, source):
+    source.files["/x.gguf"], source.pause = gguf(size=1_500_000), 0.01
+    daemon, results = store(), []
+    threads = [threading.Thread(target=lambda n=n: results.append(pull(daemon, source.url + "/x.gguf", **{"as": n}))) for n in "abc"]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert [r[-1] for r in results] == [{"status": "success"}] * 3
+    assert names(daemon) == ["a:latest", "b:latest", "c:latest"]
+    assert blobs(daemon) == ["sha256-" + sha256(source.files["/x.gguf"])]
+    assert (models_dir(daemon) / "blobs" / blobs(daemon)[0]).read_bytes() == source.files["/x.gguf"]
+
+
 def test_the_last_watcher_cancels(store, source):
     data, path = slow(source)
     daemon = store(store={"registry": source.url})
@@ -303,8 +319,10 @@ def test_a_killed_daemon_goes_on_where_it_stood(store, source):
     daemon.kill()
     c.close()
     assert (models_dir(daemon) / "blobs" / f"sha256-{sha256(data)}.partial").stat().st_size > 0
+    (models_dir(daemon) / "blobs/upload-1-1.partial").write_bytes(b"x")  # as a killed upload leaves it
     source.pause = 0
     daemon.restart()
+    assert not (models_dir(daemon) / "blobs/upload-1-1.partial").exists()
     assert names(daemon) == []
     pulled(daemon, "m")
     assert int(source.asked[-1][2]["range"][6:-1]) > 0 and names(daemon) == ["m:latest"]

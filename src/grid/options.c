@@ -21,7 +21,8 @@ static int64_t first_set(int64_t a, int64_t b, int64_t c) {
 }
 
 static int64_t context_of(const struct config_engine *c, const struct config_engine_model *own, const struct model *m) {
-    int64_t want = first_set(own && own->context > 0 ? own->context : m->num_ctx, c->context, DEFAULT_CONTEXT), most = m->header.context_length;
+    int64_t want = first_set(own && own->context > 0 ? own->context : m->num_ctx, c->context, DEFAULT_CONTEXT),
+            most = m->header.context_length;
     return most > 0 && most < want ? most : want;
 }
 

@@ -101,7 +101,8 @@ def test_two_with_room_for_two_stay(house):
 @fake
 @each
 def test_a_busy_model_stays_and_the_refusal_says_who_holds_the_memory(house, client):
-    daemon = house({"a": "ok", "b": "ok"}, ONE, engine={"wait": "300ms", "ping": "0s"})
+    daemon = house({"a": "ok", "b": "ok"}, ONE, engine={"wait": "300ms", "ping": "0s", "preload": ["a"]})
+    eventually(lambda: loaded(daemon), 30, "a is loaded, however long that takes")
     busy = Streaming(daemon, "local/a", 4)
     path, body = chat(client, "local/b")
     reply = daemon.post(path, body)

@@ -318,19 +318,28 @@ bool converse_model(struct converse *x, struct slice name) {
     return true;
 }
 
+// The value as JSON; false: it is no number.
+static bool number_put(struct json_writer *w, struct slice value) {
+    char text[64], *end;
+    if (value.n == 0 || value.n >= sizeof text)
+        return false;
+    memcpy(text, value.p, value.n);
+    text[value.n] = 0;
+    json_put_num(w, strtod(text, &end));
+    return end > text && *end == 0;
+}
+
 bool converse_set(struct converse *x, enum setting s, struct slice value) {
     struct buf json = BUF_INIT(sizeof x->set[s] - 1);
     struct json_writer w = JSON_WRITER(&json);
-    char number[64], *end = number;
-    if (settings[s].text) {
+    bool ok = true;
+    if (value.n && settings[s].text)
         json_put_str(&w, value);
-    } else {
-        (void)snprintf(number, sizeof number, "%.*s", (int)(value.n < 60 ? value.n : 60), value.n ? value.p : "");
-        json_put_num(&w, strtod(number, &end));
-    }
-    bool ok = value.n == 0 || (!json.failed && *end == 0 && (settings[s].text || end > number));
+    else if (value.n)
+        ok = number_put(&w, value);
+    ok = ok && !json.failed;
     if (ok)
-        (void)snprintf(x->set[s], sizeof x->set[s], "%s", value.n ? buf_cstr(&json) : "");
+        (void)snprintf(x->set[s], sizeof x->set[s], "%s", buf_cstr(&json));
     else
         (void)cli_fail(2, "%s takes %s", settings[s].name, settings[s].text ? "a short text" : "a number");
     buf_done(&json);

@@ -360,6 +360,11 @@ TEST(responses_streams_have_their_grammar) {
                 "reasoning_summary_text.delta reasoning_summary_text.done reasoning_summary_part.done output_item.done "
                 "output_item.added content_part.added output_text.delta output_text.done content_part.done "
                 "output_item.done incomplete ");
+    // The message that the bound ended says so, in its own event and in the whole; the thinking before it was whole.
+    const char *told = buf_cstr(&t.out), *mark = "\"role\":\"assistant\",\"status\":\"incomplete\"";
+    const char *once = strstr(told, mark), *twice = once ? strstr(once + 1, mark) : NULL;
+    CHECK(twice && !strstr(twice + 1, mark) && strstr(once, "response.incomplete") < twice);
+    CHECK(!strstr(told, "\"role\":\"assistant\",\"status\":\"completed\""));
     buf_done(&t.out);
     CHECK_STREQ(
         grammar(retold(dialect_get(DIALECT_OPENAI), openai_sample_streams[2], &t)),

@@ -103,11 +103,25 @@ void responses_put_part(struct json_writer *w, struct arena *a, const struct ans
 
 // ---- items
 
+// The bound ended the answer, or a filter, and this is what it ended in.
+static bool is_cut(const struct responses_object *o, const struct answer_block *b) {
+    enum finish finish = o->answer->choices[0].finish;
+    for (b = b->next; b; b = b->next)
+        if (responses_is_item(b))
+            return false;
+    return finish == FINISH_LENGTH || finish == FINISH_FILTER;
+}
+
+static void put_item_status(struct json_writer *w, const struct responses_object *o, const struct answer_block *b,
+                            bool whole) {
+    json_kv_cstr(w, "status", !whole ? "in_progress" : is_cut(o, b) ? "incomplete" : "completed");
+}
+
 static void put_message(struct json_writer *w, const struct responses_object *o, const struct answer_block *b,
                         bool whole) {
     json_kv_cstr(w, "type", "message");
     json_kv_cstr(w, "role", "assistant");
-    json_kv_cstr(w, "status", whole ? "completed" : "in_progress");
+    put_item_status(w, o, b, whole);
     json_key(w, "content");
     json_arr(w);
     if (whole)
@@ -131,9 +145,10 @@ static void put_reasoning(struct json_writer *w, const struct answer_block *b, b
         json_kv_str(w, "encrypted_content", sealed);
 }
 
-static void put_call(struct json_writer *w, const struct answer_block *b, bool whole) {
+static void put_call(struct json_writer *w, const struct responses_object *o, const struct answer_block *b,
+                     bool whole) {
     json_kv_cstr(w, "type", "function_call");
-    json_kv_cstr(w, "status", whole ? "completed" : "in_progress");
+    put_item_status(w, o, b, whole);
     json_kv_str(w, "call_id", b->call_id);
     json_kv_str(w, "name", b->name);
     json_kv_str(w, "arguments", whole ? responses_arguments(b) : SLICE(""));
@@ -150,7 +165,7 @@ void responses_put_item(struct json_writer *w, const struct responses_object *o,
     if (b->kind == BLOCK_THINK)
         put_reasoning(w, b, whole);
     else if (b->kind == BLOCK_TOOL)
-        put_call(w, b, whole);
+        put_call(w, o, b, whole);
     else
         put_message(w, o, b, whole);
     json_obj_end(w);

@@ -21,6 +21,7 @@ struct stream_writer {
     struct answer answer;
     struct responses_object object;
     struct out_item *items, *current;
+    struct out_item *late; // ended, and not yet said
     uint32_t n_items;
     int64_t seq;
     bool started;
@@ -241,7 +242,14 @@ static void end_item(struct stream_writer *w, struct out_item *it, struct buf *o
         put_text_done(w, it, out);
         put_part(w, it, true, out);
     }
-    put_item(w, "response.output_item.done", it, true, out);
+    w->late = it;
+}
+
+// The last one's status says how the answer ended, which comes behind its end.
+static void late_put(struct stream_writer *w, struct buf *out) {
+    if (w->late)
+        put_item(w, "response.output_item.done", w->late, true, out);
+    w->late = NULL;
 }
 
 static void on_end(struct stream_writer *w, struct buf *out) {
@@ -305,6 +313,7 @@ enum err responses_writer_event(struct stream_writer *w, const struct event *ev,
     if (w->over)
         return ERR_OK;
     if (ev->kind == EV_ERROR) {
+        late_put(w, out);
         on_error(w, ev->problem ? ev->problem : &unknown, out);
         return buf_status(out);
     }
@@ -318,6 +327,8 @@ enum err responses_writer_event(struct stream_writer *w, const struct event *ev,
     if (e)
         return e;
     put_started(w, out);
+    if (ev->kind != EV_USAGE)
+        late_put(w, out);
     e = dispatch(w, ev, out);
     return e ? e : buf_status(out);
 }

@@ -93,7 +93,13 @@ bool check_near(const struct found *f, const char *near) {
 // The last group of a UUID is twelve digits once in 300 times.
 static bool in_uuid(const struct found *f) {
     size_t at = (size_t)(f->span.p - f->text.p);
-    return at >= 6 && f->text.p[at - 1] == '-' && f->text.p[at - 6] == '-';
+    for (size_t i = 1; i <= 24; i++) { // 8-4-4-4-
+        char c = at < i ? 0 : f->text.p[at - i];
+        bool dash = i == 1 || i == 6 || i == 11 || i == 16;
+        if (dash ? c != '-' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')))
+            return false;
+    }
+    return true;
 }
 
 // ---- cards

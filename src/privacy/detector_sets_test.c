@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Detection in numbers: generated sets, half of each with a broken check digit, and the sets of real shapes that lie
+// Detection in numbers: generated sets, half of each with a broken check digit or shape, and the sets of real shapes that lie
 // outside the tree (skipped without them). F1 of the exact span must be .99 or more.
 #include <stdlib.h>
 #include "base/json.h"
@@ -90,6 +90,103 @@ TEST(detector_scores_on_generated_numbers) {
                 memcpy(value, plain, sizeof plain);
             (void)snprintf(text, sizeof text, "%s%s%s%s%s", before[i % 4], set->called, between[i % 4], value,
                            after[i % 4]);
+            judge(&s, slice_str(text), slice_str(value), set->what, valid);
+        }
+        if (f1(&s) < 0.99)
+            FAIL("%s: F1 %.4f (%u right, %u wrong, %u missed)", entity_name(set->what), f1(&s), s.right, s.wrong,
+                 s.missed);
+    }
+}
+
+// ---- addresses
+
+static const char *pick_of(const char *const *list) {
+    unsigned n = 0;
+    while (list[n])
+        n++;
+    return list[sample_below(n)];
+}
+
+static void word(char *to, int n) {
+    for (int i = 0; i < n; i++)
+        to[i] = (char)('a' + sample_below(26));
+    to[n] = 0;
+}
+
+// Each writes a value, or with `broken` what is none: in a shape that nobody has, or that has another meaning.
+static void email_make(char *to, size_t room, bool broken) {
+    static const char *const between[] = {".", "_", "+", "-", "", NULL}, *const tops[] = {"com", "de",     "co.uk",
+                                                                                          "io",  "museum", NULL};
+    static const char *const files[] = {"png", "js", "svg", NULL};
+    char a[16], b[16], c[16];
+    word(a, 2 + (int)sample_below(8));
+    word(b, 2 + (int)sample_below(8));
+    word(c, 3 + (int)sample_below(8));
+    if (!broken)
+        (void)snprintf(to, room, "%s%s%s%s@%s.%s", a, pick_of(between), b, sample_below(3) ? "" : "7", c,
+                       pick_of(tops));
+    else if (sample_below(2))
+        (void)snprintf(to, room, "%s@%s", a, c); // no domain that the world knows
+    else
+        (void)snprintf(to, room, "%s@%u%s.%s", a, 1 + sample_below(3), "x", pick_of(files));
+}
+
+static void ip_make(char *to, size_t room, bool broken) {
+    unsigned a = 1 + sample_below(222), b = sample_below(256), c = sample_below(256), d = sample_below(256);
+    a += a == 127;
+    if (broken && sample_below(2))
+        (void)snprintf(to, room, "%u.%u.%u.%u", a, b, 256 + c, d);
+    else if (broken)
+        (void)snprintf(to, room, "%u.%u.%u.%u.%u", a, b, c, d, sample_below(99));
+    else if (sample_below(2))
+        (void)snprintf(to, room, "%u.%u.%u.%u", a, b, c, d);
+    else
+        (void)snprintf(to, room, "2001:db8:%x:%x::%x", b + 1, 4096 + c, 256 + d);
+}
+
+static void mac_make(char *to, size_t room, bool broken) {
+    char s = sample_below(2) ? ':' : '-', other = s == ':' ? '-' : ':', last = broken && sample_below(2) ? 'g' : '7';
+    unsigned v[5];
+    for (size_t i = 0; i < 5; i++)
+        v[i] = sample_below(256);
+    int n = snprintf(to, room, "%02x%c%02x%c%02x%c%02x%c%02x%c3%c", v[0], s, v[1], s, v[2], s, v[3], s, v[4],
+                     broken && last != 'g' ? other : s, last);
+    if (sample_below(2))
+        for (int i = 0; i < n; i++)
+            to[i] = (char)(to[i] >= 'a' && to[i] <= 'f' ? to[i] - 32 : to[i]);
+}
+
+static void credential_make(char *to, size_t room, bool broken) {
+    static const char *const nothing[] = {"", "$PASSWORD", "{{secret}}", "<password>", NULL};
+    char user[16], secret[16];
+    word(user, 3 + (int)sample_below(6));
+    word(secret, 6 + (int)sample_below(6));
+    (void)snprintf(to, room, "%s:%s", user, broken ? pick_of(nothing) : secret);
+}
+
+static const struct address_set {
+    enum entity what;
+    void (*make)(char *to, size_t room, bool broken);
+    const char *before, *after;
+} address_sets[] = {
+    {ENTITY_EMAIL, email_make, "Write to ", " soon"},
+    {ENTITY_EMAIL, email_make, "{\"to\":\"", "\"}"},
+    {ENTITY_IP, ip_make, "host ", " is down"},
+    {ENTITY_IP, ip_make, "[", "]"},
+    {ENTITY_MAC, mac_make, "ether ", " txqueuelen"},
+    {ENTITY_CREDENTIAL, credential_make, "postgres://", "@db.corp.example:5432/main"},
+    {ENTITY_CREDENTIAL, credential_make, "git clone https://", "@git.corp.example/a.git"},
+};
+
+TEST(detector_scores_on_generated_addresses) {
+    for (size_t k = 0; k < sizeof address_sets / sizeof address_sets[0]; k++) {
+        const struct address_set *set = &address_sets[k];
+        struct score s = {0};
+        for (unsigned i = 0; i < 1000; i++) {
+            char value[96], text[256];
+            bool valid = i % 2 == 0;
+            set->make(value, sizeof value, !valid);
+            (void)snprintf(text, sizeof text, "%s%s%s", set->before, value, set->after);
             judge(&s, slice_str(text), slice_str(value), set->what, valid);
         }
         if (f1(&s) < 0.99)

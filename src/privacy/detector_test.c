@@ -11,6 +11,10 @@ static const struct finding {
     const char *text, *found;
 } findings[] = {
     {"mail jane.doe+tag@mail.example.co.uk.", "email=jane.doe+tag@mail.example.co.uk"},
+    {"mail-jane@corp.com-x id-4111111111111111-x host-203.0.113.77-x",
+     "email=mail-jane@corp.com card=4111111111111111 ip=203.0.113.77"},
+    {"user_jane@corp.com_x mac-00:1b:44:11:3a:b7-x not 00-1b-44-11-3a-b7-cd-ef",
+     "email=user_jane@corp.com mac=00:1b:44:11:3a:b7"},
     {"<jane@corp.com>,'bob@x.org'", "email=jane@corp.com email=bob@x.org"},
     {"j\xc3\xb6rg@m\xc3\xbcller.de", "email=j\xc3\xb6rg@m\xc3\xbcller.de"},
     {"\xe8\xaf\xb7\xe8\x81\x94\xe7\xb3\xbbjane@corp.com\xe8\xb0\xa2\xe8\xb0\xa2", "email=jane@corp.com"},

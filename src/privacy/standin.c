@@ -118,8 +118,8 @@ static void card_digits(struct stream *s, const char *from, size_t n, char *to) 
         head = "601111";
     take_digits(s, to, n);
     memcpy(to, head, 6);
-    for (char c = '0'; c <= '9'; c++) {
-        to[n - 1] = c;
+    for (int digit = 0; digit < 10; digit++) {
+        to[n - 1] = (char)('0' + digit);
         if (luhn_ok(to, n))
             return;
     }

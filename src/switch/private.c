@@ -38,6 +38,7 @@ struct private_job {
     struct replaced replaced;
     uint8_t sha256[32];
     struct restorer *restorer;
+    bool dropped_logprobs;
 };
 
 // ---- a job
@@ -400,6 +401,14 @@ static enum err event_pass(void *ctx, const struct event *ev) {
 static enum err event_restore(struct filter *f, const struct event *ev) {
     struct attempt *at = f->owner;
     struct event_sink next = {event_pass, f};
+    // They tell of tokens, and a stand-in is many of them: beside the text that was put back they would be of another.
+    if (ev->kind == EV_META && slice_is(ev->name, "logprobs")) {
+        if (!at->private->dropped_logprobs)
+            notes_add(&at->x->arena, &at->x->notes, "dropped", SLICE("logprobs"),
+                      "they are of the stand-ins, which were put back");
+        at->private->dropped_logprobs = true;
+        return ERR_OK;
+    }
     return restorer_event(at->private->restorer, ev, &next);
 }
 

@@ -82,6 +82,7 @@ def sixty_four(sim, daemon, what):
     return refused, [*bills, bill_usd(sim)]
 
 
+@pytest.mark.tsan
 @pytest.mark.parametrize("what", [{}, {"words": 400}, {"chunk_ms": 10, "words": 30}, {"first_ms": 150}],
                          ids=["default", "long-at-once", "slow", "late"])
 def test_sixty_four_clients_at_once_spend_what_there_is_and_no_more(sims, gridtie, tmp_path, loops, what):
@@ -242,6 +243,7 @@ def test_the_wait_is_bounded_and_says_so(sims, gridtie, client):
     c.close()
 
 
+@pytest.mark.tsan
 def test_they_are_served_in_the_order_of_arrival(sims, gridtie):
     sim = priced(sims)
     daemon = gridtie(config(sim, {"amount": "0.12 USD"}, endpoints=[sim.endpoint("mock", "openai", ["mock"])]), loops=1)
@@ -260,6 +262,7 @@ def test_they_are_served_in_the_order_of_arrival(sims, gridtie):
     assert [s.split(" [[")[0] for s in seen] == [f"number {i}" for i in range(5)]
 
 
+@pytest.mark.tsan
 def test_a_client_that_leaves_the_queue_frees_its_place(sims, gridtie):
     sim = priced(sims)
     daemon = gridtie(config(sim, {"amount": "0.12 USD"}))
@@ -533,6 +536,7 @@ def test_a_reload_that_drops_the_budget_lets_who_waits_go(sims, gridtie):
     holder.close()
 
 
+@pytest.mark.tsan
 def test_the_whole_has_a_budget_that_all_keys_share(sims, gridtie):
     sim = priced(sims)
     base = config(sim, budgets={"whole": [{"amount": "0.06 USD", "window": "month"}]})
@@ -576,6 +580,7 @@ def test_a_made_key_is_shown_once_kept_as_a_hash_and_can_be_revoked(sims, gridti
     assert daemon.cli("key", "revoke", "ann").returncode == 1
 
 
+@pytest.mark.tsan
 @each
 @both
 def test_a_revoked_key_ends_what_it_has_under_way_and_says_so(sims, gridtie, client, stream):
@@ -720,6 +725,7 @@ def test_bad_run_headers_are_named(three, client, headers):
     assert reply.status == 400 and "x-gridtie-" in assert_error_shape(client, reply)
 
 
+@pytest.mark.tsan
 @each
 @both
 def test_a_stopped_run_ends_what_it_has_under_way_and_begins_nothing(sims, gridtie, client, stream):

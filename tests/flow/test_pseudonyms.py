@@ -289,14 +289,31 @@ def test_a_client_that_leaves_while_its_text_is_looked_at(sims, gridtie, provide
     """The pool reads the client's bytes, or what was written for the upstream, where they stand."""
     sim = sims()
     daemon = gridtie({"endpoints": [sim.endpoint("o", provider)]})
-    path, body = chat("openai", "o/m", "jane.doe@corp.com " + "4111 1111 1111 1112 " * 50_000)
+    path, body = chat("openai", "o/m", "jane.doe@corp.com " + "4111 1111 1111 1112 " * 20_000)
     data = request_bytes("POST", path, body)
-    for pause in (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3):
+    for pause in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4):
         with Client(daemon.port) as c:
             c.send(data)
             time.sleep(pause)
     eventually(lambda: daemon.metrics()["gridtie_exchanges"] == 0, 30)
     assert ask(daemon, "openai", "o/m", "hello")[0].status == 200
+
+
+def test_log_probabilities_are_dropped_where_stand_ins_went_out(sims, gridtie):
+    sim = sims()
+    daemon = gridtie({"endpoints": [sim.endpoint("o")]})
+    logprobs = {"content": [{"token": "ok", "logprob": -0.1, "bytes": [111, 107], "top_logprobs": []}], "refusal": None}
+    sim.always(status=200, content_type="application/json", body=json.dumps({
+        "id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "ok"}, "logprobs": logprobs, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}))
+    path, body = chat("openai", "o/m", "hello")
+    body["logprobs"] = True
+    assert daemon.post(path, body).json["choices"][0]["logprobs"]["content"]
+    body["messages"][-1]["content"] = "hello jane.doe@corp.com"
+    reply = daemon.post(path, body)
+    assert reply.json["choices"][0]["message"]["content"] == "ok" and not reply.json["choices"][0].get("logprobs")
+    assert any(d["path"] == "logprobs" and d["action"] == "dropped" for d in daemon.why(reply)["drops"])
 
 
 # ---- failing closed

@@ -171,7 +171,7 @@ static void row_chunk(unsigned values, bool standin, struct slice text, long rou
     for (long i = 0; i < rounds; i++)
         for (struct slice s = text; s.n; s = slice_from(s, CHUNK_BYTES), chunks++) {
             struct event ev = {.kind = EV_DELTA, .block_kind = BLOCK_TEXT, .text = slice_first(s, CHUNK_BYTES)};
-            if (standin && chunks % 64 == 0)
+            if (standin && values && chunks % 64 == 0)
                 ev.text = map.v[chunks / 64 % values].standin;
             if (restorer_event(r, &ev, &sink))
                 abort();

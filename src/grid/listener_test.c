@@ -17,8 +17,9 @@ static int listen_at(const struct sockaddr *a, socklen_t len, uint16_t *ret_port
             (void)close(fd);
         return -1;
     }
-    *ret_port = ntohs(got.ss_family == AF_INET ? ((struct sockaddr_in *)&got)->sin_port
-                                               : ((struct sockaddr_in6 *)&got)->sin6_port);
+    uint16_t port; // at the same place in both families' addresses
+    memcpy(&port, (const char *)&got + offsetof(struct sockaddr_in, sin_port), sizeof port);
+    *ret_port = ntohs(port);
     return fd;
 }
 

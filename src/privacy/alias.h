@@ -29,7 +29,7 @@ struct aliases {
 bool aliases_init(struct aliases *m, struct arena *a, const struct standin_key *key);
 // First, for each value of the request: none of them will be anybody's stand-in. False: out of memory.
 bool aliases_note(struct aliases *m, enum entity e, struct slice real);
-// Then: the stand-in of `real` as it is spelled here (arena). loose: see struct alias. p NULL: out of memory.
+// Then: the stand-in of `given` as it is spelled here (arena). loose: see struct alias. p NULL: out of memory.
 struct slice aliases_take(struct aliases *m, enum entity e, struct slice given, bool loose);
 
 // Matchers over the map, in its arena; NULL: out of memory. The one finds real values (FORM_… by entity), the other

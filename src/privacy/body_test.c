@@ -12,6 +12,7 @@ static const struct standin_key key = {"thirty-two bytes of a test's key"};
 static struct slice replace(struct arena *a, struct slice json, struct replaced *ret) {
     struct body b = {.a = a, .detector = detector_of_tests(), .json = json};
     bool more;
+    *ret = (struct replaced){0};
     if (body_find(&b, SIZE_MAX, &more) || more || body_replace(&b, &key, false, ret))
         return SLICE_NONE;
     return ret->json;

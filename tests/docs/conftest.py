@@ -73,7 +73,8 @@ def real_reader(tmp_path_factory):
     if not os.access(server, os.X_OK) or not os.path.exists(weights):
         pytest.skip("no llama-server or no weights: tools/setup engine")
     folder = home_made(tmp_path_factory.mktemp("real"))
-    engine = {"enabled": True, "binary": server, "models": [{"name": "smollm2:135m", "file": weights}]}
+    engine = {"enabled": True, "binary": server, "models": [{"name": "smollm2:135m", "file": weights}],
+              "args": ["-n", "300"]}  # a small model may ramble until its context is full
     daemon = Gridtie(folder, {"engine": engine})
     yield Reader(folder, daemon)
     ended(daemon)

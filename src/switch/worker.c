@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker's own state: the journal's part of a turn, the snapshot that new exchanges take, and ending what runs: of a run
-// that was stopped, of a key that was revoked or left the config, or everything when a drain has lasted too long. Runs on
-// the worker's thread only.
+// that was stopped, of a key that was revoked, or everything when a drain has lasted too long. Runs on the worker's thread only.
 #include "switch/worker.h"
 #include "switch/private.h"
 
@@ -16,6 +15,12 @@ void worker_commit_later(struct worker *w) {
         return;
     w->commit_queued = true;
     loop_defer(&w->loop, &w->commit, worker_commit);
+}
+
+void worker_set_snapshot(struct worker *w, struct snapshot *s) {
+    if (w->snap)
+        snapshot_unref(w->snap);
+    w->snap = s;
 }
 
 static struct exchange *waiting_one(struct worker *w) {
@@ -76,25 +81,4 @@ void worker_stop_key(struct worker *w, const struct config_key *key) {
     struct problem p = PROBLEM(ERR_UNAUTHORIZED);
     p.message = SLICE("this key was revoked");
     stop_those(w, is_of_key, key, &p);
-}
-
-// Whose key its own config has, and this one no more. Made keys stand in no config.
-static bool is_of_dropped_key(const struct exchange *x, const void *config) {
-    const struct config *now = config, *then = x->snap->config;
-    if (!x->key || now == then || x->key < then->keys || x->key >= then->keys + then->n_keys)
-        return false;
-    for (size_t i = 0; i < now->n_keys; i++)
-        if (strcmp(now->keys[i].name, x->key->name) == 0)
-            return false;
-    return true;
-}
-
-void worker_set_snapshot(struct worker *w, struct snapshot *s) {
-    struct problem p = PROBLEM(ERR_UNAUTHORIZED);
-    p.message = SLICE("this key is no longer in the config");
-    if (w->snap)
-        snapshot_unref(w->snap);
-    w->snap = s;
-    if (s)
-        stop_those(w, is_of_dropped_key, s->config, &p);
 }

@@ -44,8 +44,7 @@ struct worker {
 // Own thread: what this turn put into the journal is written when it ends, in one go; then the attempts that wait for it
 // are sent.
 void worker_commit_later(struct worker *w);
-// Own thread: takes the reference, NULL at the end. Live exchanges of keys that its config has no more end with
-// ERR_UNAUTHORIZED.
+// Own thread: takes the reference.
 void worker_set_snapshot(struct worker *w, struct snapshot *s);
 // Own thread: ends the live exchanges of that run with ERR_RUN_STOPPED, those of a revoked key with ERR_UNAUTHORIZED.
 struct payer;

@@ -9,12 +9,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/fs.h"
 #include "base/limits.h"
 #include "config/config.h"
 
 #define USUAL_URL "http://127.0.0.1:11411"
 #define ASK_SECONDS 30
+#define BUSY_TRIES 50
+#define BUSY_US 100000
 
 // ---- where it is
 
@@ -362,7 +365,16 @@ yyjson_val *talk_ask(struct talk *t, const char *path, struct buf *text) {
 }
 
 yyjson_val *talk_post(struct talk *t, const char *path, struct slice body, struct buf *text, unsigned most_seconds) {
-    return answer_read(t, talk_fetch(t, "POST", path, body, text, most_seconds), text);
+    size_t before = text->len;
+    enum err e;
+    for (unsigned tries = 0;; tries++) {
+        e = talk_fetch(t, "POST", path, body, text, most_seconds);
+        if (e || t->status != 503 || tries == BUSY_TRIES)
+            break;
+        text->len = before; // one that has just started may still load what it answers with
+        (void)usleep(BUSY_US);
+    }
+    return answer_read(t, e, text);
 }
 
 int talk_show(const struct cli *c, const char *path, void (*show)(struct arena *a, yyjson_val *root)) {

@@ -51,7 +51,7 @@ enum err talk_fetch(struct talk *t, const char *method, const char *path, struct
 int talk_explain(struct talk *t, enum err e, struct slice body);
 // A question whose answer is JSON: its text is appended to text. Returns the root, or NULL when the error was printed.
 yyjson_val *talk_ask(struct talk *t, const char *path, struct buf *text);
-// The same with a body that is posted.
+// The same with a body that is posted; a daemon that is busy is asked again for some seconds.
 yyjson_val *talk_post(struct talk *t, const char *path, struct slice body, struct buf *text, unsigned most_seconds);
 // For the commands that show a list: asks, prints the JSON as it is where --json is given, else calls show. Exit status.
 int talk_show(const struct cli *c, const char *path, void (*show)(struct arena *a, yyjson_val *root));

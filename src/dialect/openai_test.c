@@ -294,10 +294,11 @@ TEST(openai_generate_becomes_a_chat) {
     r.op = OP_GENERATE;
     r.messages = &m;
     r.prompt = SLICE("why?");
-    r.raw = true;
     CHECK_STREQ(written(&r, plain), "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"be brief\"},"
                                     "{\"role\":\"user\",\"content\":\"why?\"}]}");
-    CHECK(noted("raw"));
+    r.raw = true; // without a template: as a completion
+    CHECK_STREQ(written(&r, plain), "{\"model\":\"m\",\"prompt\":\"why?\"}");
+    CHECK_STREQ(wire.path, "/completions");
     r.op = OP_COUNT_TOKENS;
     CHECK_STREQ(written(&r, plain), "error");
     CHECK_EQ(problem.err, ERR_UNSUPPORTED);

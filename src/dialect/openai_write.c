@@ -305,8 +305,6 @@ static enum err write_fields(struct openai_out *out) {
             json_kv_raw(w, "provider", r->provider_prefs);
     }
     json_obj_end(w);
-    if (r->op == OP_GENERATE && r->raw)
-        note(out, "approximated", "raw", "this dialect always applies the model's chat template");
     if (r->op == OP_GENERATE && r->suffix.n)
         note(out, "dropped", "suffix", "this dialect cannot fill in the middle");
     if (r->dialect != DIALECT_OPENAI)
@@ -476,9 +474,9 @@ static enum err write_spliced(struct openai_out *out) {
 // Everything may be escaped to six times its size, but what is sent has to stay sendable.
 #define WRITTEN_BYTES_MAX (2 * (size_t)LIMIT_BODY_BYTES)
 
-// A client's /v1/completions.
+// A client's /v1/completions, or what another's client wants without a template.
 static bool is_completion(const struct request *r) {
-    return r->op == OP_GENERATE && r->dialect == DIALECT_OPENAI;
+    return r->op == OP_GENERATE && (r->dialect == DIALECT_OPENAI || r->raw);
 }
 
 static enum err write_completion(struct openai_out *out) {
@@ -500,7 +498,10 @@ static enum err write_completion(struct openai_out *out) {
     if (r->top_logprobs >= 0)
         json_kv_int(w, "logprobs", r->top_logprobs);
     put_stream(out);
-    put_unmodelled(w, r);
+    if (r->dialect == DIALECT_OPENAI)
+        put_unmodelled(w, r);
+    else
+        notes_unmodelled(out->a, &out->wire->notes, r);
     json_obj_end(w);
     return buf_into_arena(w->out, out->a, &out->wire->body);
 }

@@ -53,7 +53,11 @@ static void live_count_tokens(const struct attempt *at) {
     int64_t from_us = at->t->endpoint->engine ? at->asked_us : at->start_us;
     int64_t first_us = at->first_event_us < 0 ? -1 : at->first_event_us - from_us;
     int64_t cached = at->usage.cache_read_tokens > 0 ? at->usage.cache_read_tokens : 0;
-    target_stats_note(&live->stats, at->err, first_us, at->end_us - at->first_event_us, at->usage.output_tokens,
+    // How long the answer's tokens took: as the upstream says, else from a stream's first event to its end.
+    int64_t output_us = at->usage.output_us > 0 ? at->usage.output_us
+                        : at->framed            ? at->end_us - at->first_event_us
+                                                : -1;
+    target_stats_note(&live->stats, at->err, first_us, output_us, at->usage.output_tokens,
                       at->usage.prompt_us > 0 ? at->usage.prompt_us : first_us, at->usage.input_tokens - cached);
 }
 

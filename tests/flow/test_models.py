@@ -212,6 +212,16 @@ def test_the_commands_why_and_log_show_the_same(three):
     assert done.returncode == 0 and name in done.stdout
 
 
+def test_a_tokens_time_is_known_of_streams_not_of_whole_answers(sims, gridtie):
+    daemon = gridtie({"endpoints": [sims().endpoint("o")]})
+    seen = 'gridtie_token_seconds_count{target="o/m",zone="cloud"}'
+    assert seen in daemon.metrics(), [k for k in daemon.metrics() if k.startswith("gridtie_token_seconds_count")]
+    for stream, count in ((False, 0), (True, 1)):
+        assert ask(daemon, "openai", "o/m", order(words=9), stream)[0].status == 200
+        eventually(lambda: daemon.metrics()["gridtie_exchanges"] == 0, 5, "all settled")
+        assert daemon.metrics()[seen] == count
+
+
 def test_metrics_parse_and_move_by_target(three):
     before = three.daemon.metrics()
     for _ in range(3):

@@ -69,8 +69,11 @@ TEST(ollama_reads_how_long_a_model_is_kept) {
         arena_init(&a, 1 << 20, 0);
         char *talk = arena_printf(&a, "{\"model\":\"m\",\"messages\":[],\"keep_alive\":%s}", rows[i].said);
         char *embed = arena_printf(&a, "{\"model\":\"m\",\"input\":\"x\",\"keep_alive\":%s}", rows[i].said);
-        CHECK_EQ(read_ok(&a, OP_CHAT, talk)->keep_ms, rows[i].ms);
-        CHECK_EQ(read_ok(&a, OP_EMBED, embed)->keep_ms, rows[i].ms);
+        const struct request *spoken = read_ok(&a, OP_CHAT, talk), *vectors = read_ok(&a, OP_EMBED, embed);
+        if (!spoken || !vectors)
+            FAIL("%s is refused", rows[i].said);
+        CHECK_EQ(spoken->keep_ms, rows[i].ms);
+        CHECK_EQ(vectors->keep_ms, rows[i].ms);
         arena_done(&a);
     }
 }

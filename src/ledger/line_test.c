@@ -75,6 +75,8 @@ static void look_at(struct slice s) {
     struct slice line = {copy, s.n};
     struct line_facts f;
     struct buf json = BUF_INIT(1u << 20);
+    if (!copy || !s.p)
+        abort();
     memcpy(copy, s.p, s.n);
     (void)line_id(line);
     if (line_facts_read(line, &f))

@@ -188,7 +188,7 @@ static struct slice take_word(struct reading *r) {
 }
 
 static void count_lines(struct reading *r, struct slice s) {
-    for (size_t i = 0; i < s.n; i++)
+    for (size_t i = 0; s.p && i < s.n; i++)
         r->line += s.p[i] == '\n';
 }
 
@@ -220,7 +220,7 @@ static bool take_value(struct reading *r, struct slice *ret) {
 }
 
 static const char *keep(struct reading *r, struct slice s) {
-    if (s.n && memchr(s.p, 0, s.n)) {
+    if (s.p && memchr(s.p, 0, s.n)) {
         (void)fail(r, "a NUL stands in the text");
         return NULL;
     }

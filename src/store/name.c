@@ -96,7 +96,7 @@ bool split_name_parse(struct slice file, struct split_name *ret) {
         return false;
     struct slice end = slice_from(file, file.n - n);
     found.stem_bytes = file.n - n;
-    if (end.p[0] != '-' || !slice_starts(slice_from(end, 6), "-of-") ||
+    if (!slice_starts(end, "-") || !slice_starts(slice_from(end, 6), "-of-") ||
         !five_digits(slice_first(slice_from(end, 1), 5), &found.part) ||
         !five_digits(slice_first(slice_from(end, 10), 5), &found.of) || found.part > found.of)
         return false;

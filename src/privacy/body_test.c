@@ -31,6 +31,14 @@ static const char chat[] =
 static const char *const private_texts[] = {"jane.doe", "4111",     "3704", "1234567",
                                             "078-05",   "10.1.2.3", "AKIA", "Jane.Doe"};
 
+// The same values: on the way back an escape that is not needed is undone.
+static bool same_json(struct arena *a, struct slice one, struct slice other) {
+    struct json_doc x, y;
+    struct json_error why;
+    return json_read(a, one, &x, &why) == ERR_OK && json_read(a, other, &y, &why) == ERR_OK &&
+           yyjson_equals(yyjson_doc_get_root(x.doc), yyjson_doc_get_root(y.doc));
+}
+
 TEST(body_lets_nothing_private_out_and_all_else_as_it_is) {
     struct arena a;
     struct replaced r;
@@ -45,7 +53,7 @@ TEST(body_lets_nothing_private_out_and_all_else_as_it_is) {
     CHECK(holds(out, STANDIN_SECRET_MARK));
     struct buf back = BUF_INIT(1u << 20);
     CHECK_EQ(restore_text(&r.aliases, r.standins, out, true, false, &back), ERR_OK);
-    CHECK_MEM(back.p, back.len, chat, sizeof chat - 1);
+    CHECK(same_json(&a, buf_slice(&back), slice_str(chat)));
     buf_done(&back);
     arena_done(&a);
 }

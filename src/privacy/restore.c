@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // One engine for whole texts and for pieces: it moves over the text, copies what can be no stand-in, replaces what is
-// one, and stops where more must be known. Each open block keeps what it stopped at; nothing else is kept. Text that is
-// JSON gets values escaped, and inside a number only digits. One pass: what was put in is never looked at again. Stands
+// one, and stops where more must be known. Each open block keeps what it stopped at; nothing else is kept. In text that is
+// JSON escapes that are not needed are undone first, since some write "@" as one; values are escaped, and inside a number
+// only digits are put. One pass: what was put in is never looked at again. Stands
 // in the relay step, on the attempt's loop; never blocks.
 #include "privacy/restore.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "privacy/unescape.h"
 
 struct json_place { // where in JSON the text is
     bool in_string, escaped;
@@ -95,10 +97,21 @@ static size_t engine_run(struct engine *g, struct slice text, bool more, struct 
     return end;
 }
 
+static bool has_escapes(struct slice json) {
+    return json.n && memchr(json.p, '\\', json.n);
+}
+
 enum err restore_text(const struct aliases *aliases, const struct matcher *standins, struct slice text, bool json,
                       bool exact, struct buf *out) {
     struct engine g = {aliases, standins, json, exact, {false, false}, 0};
+    struct buf plain = BUF_INIT(LIMIT_UP_BODY_BYTES);
+    if (json && has_escapes(text)) {
+        (void)unescape_plain(text, false, &plain);
+        text = buf_slice(&plain);
+    }
     (void)engine_run(&g, text, false, out);
+    out->failed |= plain.failed;
+    buf_done(&plain);
     return out->failed ? ERR_NO_MEMORY : ERR_OK;
 }
 
@@ -110,6 +123,7 @@ struct held { // one open block
     struct event like; // a delta of this block: its numbers and kind, no text
     struct engine engine;
     struct buf tail;
+    struct buf half; // what may be the beginning of an escape
 };
 
 struct restorer {
@@ -118,16 +132,29 @@ struct restorer {
     const struct matcher *m;
     struct restore_options o;
     struct held *open, *idle;
-    struct buf text; // of the event at hand
+    struct buf text;  // of the event at hand
+    struct buf plain; // what came, without needless escapes
 };
+
+static void held_close(struct restorer *r, struct held *h) {
+    struct held **at = &r->open;
+    while (*at != h)
+        at = &(*at)->next;
+    *at = h->next;
+    h->next = r->idle;
+    r->idle = h;
+}
 
 static void restorer_free(void *arg) {
     struct restorer *r = arg;
-    for (struct held *h = r->open; h; h = h->next)
+    while (r->open)
+        held_close(r, r->open);
+    for (struct held *h = r->idle; h; h = h->next) {
         buf_done(&h->tail);
-    for (struct held *h = r->idle; h; h = h->next)
-        buf_done(&h->tail);
+        buf_done(&h->half);
+    }
     buf_done(&r->text);
+    buf_done(&r->plain);
 }
 
 struct restorer *restorer_new(struct arena *a, const struct aliases *aliases, const struct matcher *standins,
@@ -140,6 +167,7 @@ struct restorer *restorer_new(struct arena *a, const struct aliases *aliases, co
     r->m = standins;
     r->o = *o;
     r->text = BUF_INIT(LIMIT_UP_BODY_BYTES);
+    r->plain = BUF_INIT(LIMIT_UP_BODY_BYTES);
     return r;
 }
 
@@ -155,23 +183,16 @@ static struct held *held_of(struct restorer *r, const struct event *ev) {
     if (!h)
         return NULL;
     struct buf tail = h->tail.p ? h->tail : BUF_INIT(LIMIT_UP_BODY_BYTES);
+    struct buf half = h->half.p ? h->half : BUF_INIT(LIMIT_UP_BODY_BYTES);
     buf_clear(&tail);
+    buf_clear(&half);
     bool json = ev->block_kind == BLOCK_TOOL || (r->o.json_text && ev->block_kind == BLOCK_TEXT);
     bool exact = r->o.exact_thinking && ev->block_kind == BLOCK_THINK;
-    *h = (struct held){.next = r->open, .block = ev->block, .like = *ev, .tail = tail};
+    *h = (struct held){.next = r->open, .block = ev->block, .like = *ev, .tail = tail, .half = half};
     h->engine = (struct engine){r->aliases, r->m, json, exact, {false, false}, 0};
     h->like.text = SLICE_NONE;
     r->open = h;
     return h;
-}
-
-static void held_close(struct restorer *r, struct held *h) {
-    struct held **at = &r->open;
-    while (*at != h)
-        at = &(*at)->next;
-    *at = h->next;
-    h->next = r->idle;
-    r->idle = h;
 }
 
 static enum err text_give(struct restorer *r, const struct event *like, struct event_sink *next) {
@@ -182,13 +203,23 @@ static enum err text_give(struct restorer *r, const struct event *like, struct e
     return ev.text.n ? next->emit(next->ctx, &ev) : ERR_OK;
 }
 
+// A piece of JSON without needless escapes; what may be the beginning of one waits.
+static struct slice plain_take(struct restorer *r, struct held *h, struct slice text) {
+    if (!h->half.len && !has_escapes(text))
+        return text;
+    buf_append(&h->half, text);
+    buf_clear(&r->plain);
+    buf_consume(&h->half, unescape_plain(buf_slice(&h->half), true, &r->plain));
+    return buf_slice(&r->plain);
+}
+
 static enum err delta_give(struct restorer *r, const struct event *ev, struct event_sink *next) {
     struct held *h = held_of(r, ev);
     if (!h)
         return ERR_NO_MEMORY;
-    struct slice text = ev->text;
+    struct slice text = h->engine.json ? plain_take(r, h, ev->text) : ev->text;
     if (h->tail.len) {
-        buf_append(&h->tail, ev->text);
+        buf_append(&h->tail, text);
         text = buf_slice(&h->tail);
     }
     buf_clear(&r->text);
@@ -197,13 +228,15 @@ static enum err delta_give(struct restorer *r, const struct event *ev, struct ev
         buf_consume(&h->tail, done);
     else
         buf_append(&h->tail, slice_from(text, done));
-    return h->tail.failed ? ERR_NO_MEMORY : text_give(r, ev, next);
+    return h->tail.failed || h->half.failed || r->plain.failed ? ERR_NO_MEMORY : text_give(r, ev, next);
 }
 
 // What the block still holds. It is over.
 static enum err held_give(struct restorer *r, struct held *h, struct event_sink *next) {
     buf_clear(&r->text);
+    (void)unescape_plain(buf_slice(&h->half), false, &h->tail);
     (void)engine_run(&h->engine, buf_slice(&h->tail), false, &r->text);
+    r->text.failed |= h->tail.failed;
     held_close(r, h);
     return text_give(r, &h->like, next);
 }

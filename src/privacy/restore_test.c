@@ -130,6 +130,38 @@ TEST(restore_leaves_alone_what_is_none) {
     arena_done(&m.a);
 }
 
+// Each character that stands in `which` as an escape of JSON.
+static struct slice escaped(struct map *m, struct slice s, const char *which) {
+    struct buf out = BUF_INIT(1u << 16);
+    for (size_t i = 0; i < s.n; i++)
+        if (strchr(which, s.p[i]))
+            buf_printf(&out, i % 2 ? "\\u%04x" : "\\u%04X", (unsigned)(unsigned char)s.p[i]);
+        else
+            buf_append_char(&out, s.p[i]);
+    struct slice text = arena_copy(&m->a, buf_slice(&out));
+    buf_done(&out);
+    return text;
+}
+
+TEST(restore_reads_needless_escapes_in_json) {
+    struct map m;
+    struct json_doc doc;
+    struct json_error why;
+    CHECK(map_make(&m));
+    struct slice all = escaped(&m, m.email, "abcdefghijklmnopqrstuvwxyz.@-0123456789");
+    struct slice text = J(SLICE("{\"a\":\""), escaped(&m, m.email, "@"), SLICE("\",\"b\":\""), all,
+                          SLICE("\",\"c\":\"a\\\\u0040 \\u0022\\u005c \\/ \\u00e4 \\n\",\"d\":\"\\ud83d\\ude00\"}"));
+    struct slice got = restored(&m, text, true);
+    CHECK_EQ(json_read(&m.a, got, &doc, &why), ERR_OK);
+    yyjson_val *root = yyjson_doc_get_root(doc.doc);
+    CHECK(slice_is(json_get_str(root, "a"), "jane.doe@corp.com"));
+    CHECK(slice_is(json_get_str(root, "b"), "jane.doe@corp.com"));
+    CHECK(slice_is(json_get_str(root, "c"), "a\\u0040 \"\\ / \xc3\xa4 \n"));
+    CHECK(slice_is(json_get_str(root, "d"), "\xf0\x9f\x98\x80"));
+    CHECK(slice_is(restored(&m, SLICE("\"\\u00"), true), "\"\\u00")); // a torn one stays
+    arena_done(&m.a);
+}
+
 TEST(restore_keeps_json_valid) {
     struct map m;
     struct json_doc doc;
@@ -225,8 +257,8 @@ static void texts_make(struct map *mp, struct slice texts[3], struct slice want[
     struct map m = *mp;
     texts[0] = J(SLICE("To "), m.email, SLICE(", (call "), m.phone, SLICE(") \xc3\xa4 "), bare(&m, m.card), SLICE(". "),
                  slice_first(m.email, 9), SLICE("! "), m.nanp, SLICE("+"));
-    texts[1] = J(SLICE("{\"to\":[\""), m.email, SLICE("\",\"x\\\\\"],\"p\":\""), m.secret, SLICE("\",\"n\":"),
-                 bare(&m, m.card), SLICE("}"));
+    texts[1] = J(SLICE("{\"to\":[\""), m.email, SLICE("\",\"x\\\\\",\""), escaped(&m, m.email, "@.j"),
+                 SLICE("\"],\"p\":\""), m.secret, SLICE("\",\"n\":"), bare(&m, m.card), SLICE("}"));
     texts[2] = J(m.word, SLICE("'s "), m.secret, SLICE(" "), m.card, SLICE("1 "), m.email);
     mp->a = m.a;
     want[0] = restored(mp, texts[0], false);

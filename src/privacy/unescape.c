@@ -92,3 +92,34 @@ size_t unescape_offset(struct slice raw, size_t text_at) {
     }
     return i;
 }
+
+// What an escape at the start of s stands for, if it may stand there itself; else -1.
+static int plain_of(struct slice s) {
+    if (s.p[1] == '/')
+        return '/';
+    int v = s.p[1] == 'u' ? hex4(s, 2) : -1;
+    return v >= 0x20 && v < 0x7f && v != '"' && v != '\\' ? v : -1;
+}
+
+size_t unescape_plain(struct slice raw, bool more, struct buf *out) {
+    size_t done = 0, at = 0; // what was given on; where to look
+    while (at < raw.n) {
+        const char *p = memchr(raw.p + at, '\\', raw.n - at);
+        at = p ? (size_t)(p - raw.p) : raw.n;
+        struct slice s = slice_from(raw, at);
+        bool whole = s.n >= 6 || (s.n >= 2 && s.p[1] != 'u');
+        if (!p || (!whole && more))
+            break;
+        int c = s.n >= 2 ? plain_of(s) : -1;
+        size_t n = c >= 0 && s.p[1] == 'u' ? 6 : 2;
+        if (c >= 0) {
+            buf_append(out, slice_of(raw.p + done, at - done));
+            buf_append_char(out, (char)c);
+            done = at + n;
+        }
+        at += n;
+    }
+    at = at < raw.n ? at : raw.n;
+    buf_append(out, slice_of(raw.p + done, at - done));
+    return at;
+}

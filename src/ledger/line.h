@@ -148,8 +148,8 @@ MUST_CHECK bool line_write_settlement(struct buf *out, const struct settlement *
 // The id when it is a line of a kind that there is, complete at both its ends; what is between is not looked at.
 struct slice line_id(struct slice line);
 // Of the fields that are not inside objects. Only of lines that line_facts or line_is_whole found whole.
-int64_t line_int(struct slice line, enum line_field field, int64_t otherwise);
-struct slice line_text(struct slice line, enum line_field field);
+int64_t line_int(struct slice line, enum line_field wanted, int64_t otherwise);
+struct slice line_text(struct slice line, enum line_field wanted);
 bool line_is_whole(struct slice line);
 
 struct line_attempt {

@@ -44,6 +44,7 @@ TEST(manifest_is_read_as_it_was_written) {
 }
 
 TEST(manifest_that_is_none) {
+    static const char both[] = "{\"name\":\"a:b\",\"weights\":[\"" HEX_A "\"],\"file\":\"/x\"}";
     static const char *const bad[] = {"",
                                       "[]",
                                       "{}",
@@ -52,7 +53,7 @@ TEST(manifest_that_is_none) {
                                       "{\"name\":\"a\",\"file\":\"/x\"}",
                                       "{\"name\":\"a:b\",\"file\":\"x\"}",
                                       "{\"name\":\"a:b\",\"weights\":[\"../../x\"]}",
-                                      "{\"name\":\"a:b\",\"weights\":[\"" HEX_A "\"],\"file\":\"/x\"}",
+                                      both,
                                       "{\"name\":\"a:b\",\"file\":\"/x\",\"system\":1}",
                                       "{\"name\":\"a:b\",\"file\":\"/x\",\"parameters\":[]}",
                                       "{\"name\":\"a:b\",\"file\":\"/x\",\"projector\":\"1\"}",

@@ -27,7 +27,7 @@ bool name_parse(struct slice given, char ret[NAME_BYTES], struct buf *problem) {
     bool good = path.n > 0 && path.p[path.n - 1] != '/' && part_is_good(tag);
     while (good && rest.n)
         good = part_is_good(slice_split(&rest, '/'));
-    if (!good) {
+    if (!good || !path.p || !tag.p) {
         buf_append_str(problem, "is no name of a model; expected NAME[:TAG] of letters, digits, '.', '-', '_' and '/'");
         return false;
     }

@@ -23,8 +23,6 @@
 #define SAID_BYTES (1u << 20)
 #define POLL_MS 100
 
-extern char **environ;
-
 static const char *const names[] = {"smollm2:135m", "gemma3:270m", "all-minilm:latest"};
 
 const char *pull_indexed(size_t i) {
@@ -268,7 +266,7 @@ static int folder_take(struct pull *p, const char *folder) {
 static enum err file_adopt(struct pull *p, const char *file) {
     char hex[HEX_BYTES];
     struct buf path = BUF_INIT(4096);
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
     bool ok = fd >= 0 && sha256_file(file, hex) && fsync(fd) == 0;
     if (fd >= 0)
         (void)close(fd);

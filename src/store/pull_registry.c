@@ -73,7 +73,7 @@ static enum err license_add(struct registry *r, struct slice text) {
 
 static enum err layer_small(struct registry *r, struct slice kind, const char *hex) {
     struct pull *p = r->p;
-    struct slice text;
+    struct slice text = SLICE_NONE;
     enum err e = layer_text(r, hex, &text);
     if (e)
         return e;

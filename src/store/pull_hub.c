@@ -199,7 +199,7 @@ static enum err hub_list(struct hub *h) {
     else
         h->files = yyjson_doc_get_root(doc.doc);
     buf_done(&text);
-    return e ? e : hub_take(h);
+    return e ? e : h->files ? hub_take(h) : ERR_UP_PROTOCOL;
 }
 
 enum err pull_from_hub(struct pull *p) {

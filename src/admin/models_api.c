@@ -116,77 +116,69 @@ static enum watch_as watch_of(yyjson_val *root) {
     return yyjson_is_false(yyjson_obj_get(root, "stream")) ? WATCH_ONCE : WATCH_STREAM;
 }
 
-static void started(struct shift *s, struct conn *c, const struct http_request *r, enum err e, struct job *j,
-                    struct buf *problem, enum watch_as as) {
+// The error of a *_start; ERR_MISSING_FIELD where the request does not say what it is about.
+typedef enum err start_fn(struct shift *s, const struct http_request *r, yyjson_val *root, struct job **j,
+                          struct buf *problem);
+
+static enum err pull_ask(struct shift *s, const struct http_request *r, yyjson_val *root, struct job **j,
+                         struct buf *problem) {
+    struct slice name = model_of(root);
+    (void)r;
+    return name.n ? pull_start(s->d->jobs, s->worker.snap->config, name, json_get_str(root, "as"), j, problem)
+                  : ERR_MISSING_FIELD;
+}
+
+static enum err create_ask(struct shift *s, const struct http_request *r, yyjson_val *root, struct job **j,
+                           struct buf *problem) {
+    return model_of(root).n ? create_start(s->d->jobs, s->worker.snap->config, r->body, j, problem) : ERR_MISSING_FIELD;
+}
+
+static enum err copy_ask(struct shift *s, const struct http_request *r, yyjson_val *root, struct job **j,
+                         struct buf *problem) {
+    struct slice from = json_get_str(root, "source"), to = json_get_str(root, "destination");
+    (void)r;
+    return from.n && to.n ? copy_start(s->d->jobs, s->worker.snap->config, from, to, j, problem) : ERR_MISSING_FIELD;
+}
+
+static enum err remove_ask(struct shift *s, const struct http_request *r, yyjson_val *root, struct job **j,
+                           struct buf *problem) {
+    struct slice name = model_of(root);
+    (void)r;
+    return name.n ? remove_start(s->d->jobs, s->worker.snap->config, name, j, problem) : ERR_MISSING_FIELD;
+}
+
+static const struct change_row {
+    const char *method, *path, *needs;
+    bool quiet; // its answer is a status and nothing else
+    start_fn *start;
+} changes[] = {
+    {"POST", "/api/pull", "model is required", false, pull_ask},
+    {"POST", "/api/create", "model is required", false, create_ask},
+    {"POST", "/api/copy", "source and destination are required", true, copy_ask},
+    {"DELETE", "/api/delete", "model is required", true, remove_ask},
+};
+
+static const struct change_row *change_of(const struct http_request *r) {
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
+        if (slice_is(r->method, changes[i].method) && slice_is(r->path, changes[i].path))
+            return &changes[i];
+    return NULL;
+}
+
+static void serve_change(struct shift *s, struct conn *c, const struct http_request *r) {
+    const struct change_row *row = change_of(r);
+    struct asked b;
+    struct job *j = NULL;
+    struct buf problem = BUF_INIT(2048);
+    if (!asked_read(&b, c, r))
+        return;
+    enum err e = row->start(s, r, b.root, &j, &problem);
+    if (e == ERR_MISSING_FIELD && !problem.len)
+        buf_append_str(&problem, row->needs);
     if (e)
-        api_respond_error(c, r->path, e == ERR_LIMIT ? ERR_BUSY : e, problem->len ? buf_cstr(problem) : NULL);
+        api_respond_error(c, r->path, e == ERR_LIMIT ? ERR_BUSY : e, problem.len ? buf_cstr(&problem) : NULL);
     else
-        watch_start(s, c, r->path, j, as);
-}
-
-static void serve_pull(struct shift *s, struct conn *c, const struct http_request *r) {
-    struct asked b;
-    struct job *j = NULL;
-    struct buf problem = BUF_INIT(2048);
-    if (!asked_read(&b, c, r))
-        return;
-    struct slice name = model_of(b.root);
-    enum err e = ERR_MISSING_FIELD;
-    if (name.n)
-        e = pull_start(s->d->jobs, s->worker.snap->config, name, json_get_str(b.root, "as"), &j, &problem);
-    else
-        buf_append_str(&problem, "model is required");
-    started(s, c, r, e, j, &problem, watch_of(b.root));
-    arena_done(&b.arena);
-    buf_done(&problem);
-}
-
-static void serve_create(struct shift *s, struct conn *c, const struct http_request *r) {
-    struct asked b;
-    struct job *j = NULL;
-    struct buf problem = BUF_INIT(2048);
-    if (!asked_read(&b, c, r))
-        return;
-    enum err e = ERR_MISSING_FIELD;
-    if (model_of(b.root).n)
-        e = create_start(s->d->jobs, s->worker.snap->config, r->body, &j, &problem);
-    else
-        buf_append_str(&problem, "model is required");
-    started(s, c, r, e, j, &problem, watch_of(b.root));
-    arena_done(&b.arena);
-    buf_done(&problem);
-}
-
-static void serve_copy(struct shift *s, struct conn *c, const struct http_request *r) {
-    struct asked b;
-    struct job *j = NULL;
-    struct buf problem = BUF_INIT(2048);
-    if (!asked_read(&b, c, r))
-        return;
-    struct slice from = json_get_str(b.root, "source"), to = json_get_str(b.root, "destination");
-    enum err e = ERR_MISSING_FIELD;
-    if (from.n && to.n)
-        e = copy_start(s->d->jobs, s->worker.snap->config, from, to, &j, &problem);
-    else
-        buf_append_str(&problem, "source and destination are required");
-    started(s, c, r, e, j, &problem, WATCH_QUIET);
-    arena_done(&b.arena);
-    buf_done(&problem);
-}
-
-static void serve_delete(struct shift *s, struct conn *c, const struct http_request *r) {
-    struct asked b;
-    struct job *j = NULL;
-    struct buf problem = BUF_INIT(2048);
-    if (!asked_read(&b, c, r))
-        return;
-    struct slice name = model_of(b.root);
-    enum err e = ERR_MISSING_FIELD;
-    if (name.n)
-        e = remove_start(s->d->jobs, s->worker.snap->config, name, &j, &problem);
-    else
-        buf_append_str(&problem, "model is required");
-    started(s, c, r, e, j, &problem, WATCH_QUIET);
+        watch_start(s, c, r->path, j, row->quiet ? WATCH_QUIET : watch_of(b.root));
     arena_done(&b.arena);
     buf_done(&problem);
 }
@@ -202,14 +194,8 @@ static void serve_push(struct shift *s, struct conn *c, const struct http_reques
 
 static serve_fn *serve_of(const struct http_request *r) {
     bool post = slice_is(r->method, "POST"), head = slice_is(r->method, "HEAD");
-    if (post && slice_is(r->path, "/api/pull"))
-        return serve_pull;
-    if (post && slice_is(r->path, "/api/create"))
-        return serve_create;
-    if (post && slice_is(r->path, "/api/copy"))
-        return serve_copy;
-    if (slice_is(r->method, "DELETE") && slice_is(r->path, "/api/delete"))
-        return serve_delete;
+    if (change_of(r))
+        return serve_change;
     if (post && slice_is(r->path, "/api/push"))
         return serve_push;
     if (head && slice_starts(r->path, "/api/blobs/"))

@@ -78,21 +78,17 @@ static void step_write(struct watch *w, const struct job_step *step) {
     json_obj_end(&j);
     line_write(w, &line);
     buf_done(&line);
+    w->completed = step->completed;
+    w->total = step->total;
 }
 
 static void steps_write(struct watch *w, size_t n) {
     struct job_step step;
     if (w->at > 0 && job_step_at(w->job, w->at - 1, &step) &&
-        (step.completed != w->completed || step.total != w->total)) {
+        (step.completed != w->completed || step.total != w->total))
         step_write(w, &step);
-        w->completed = step.completed;
-        w->total = step.total;
-    }
-    for (; w->at < n && job_step_at(w->job, w->at, &step); w->at++) {
+    for (; w->at < n && job_step_at(w->job, w->at, &step); w->at++)
         step_write(w, &step);
-        w->completed = step.completed;
-        w->total = step.total;
-    }
 }
 
 static void refuse(struct watch *w, enum err e, const char *problem) {

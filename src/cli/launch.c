@@ -57,7 +57,7 @@ static void unset(struct launch *l, const char *name) {
 // ---- the agents
 
 // https://docs.claude.com/en/docs/claude-code/settings (environment variables)
-static bool claude(struct launch *l) {
+static void claude(struct launch *l) {
     static const char *const names[] = {"ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_OPUS_MODEL",
                                         "ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL"};
     set(l, "ANTHROPIC_BASE_URL", l->base);
@@ -65,11 +65,10 @@ static bool claude(struct launch *l) {
     unset(l, "ANTHROPIC_API_KEY");
     for (size_t i = 0; l->model && i < sizeof names / sizeof names[0]; i++)
         set(l, names[i], l->model);
-    return true;
 }
 
 // https://github.com/openai/codex, docs/config.md: model_providers
-static bool codex(struct launch *l) {
+static void codex(struct launch *l) {
     struct arena *a = &l->talk.arena;
     arg(l, "-c");
     arg(l, "model_provider=\"gridtie\"");
@@ -84,7 +83,6 @@ static bool codex(struct launch *l) {
         arg(l, l->model);
     }
     set_key(l, "GRIDTIE_KEY");
-    return true;
 }
 
 static void opencode_models(struct launch *l, struct json_writer *w) {
@@ -109,7 +107,7 @@ static void opencode_models(struct launch *l, struct json_writer *w) {
 }
 
 // https://opencode.ai/docs/providers (custom provider), https://opencode.ai/docs/config (OPENCODE_CONFIG_CONTENT)
-static bool opencode(struct launch *l) {
+static void opencode(struct launch *l) {
     struct buf out = BUF_INIT(1u << 17); // the kernel's bound for one variable
     struct json_writer w = JSON_WRITER(&out);
     json_obj(&w);
@@ -133,22 +131,20 @@ static bool opencode(struct launch *l) {
         set(l, "OPENCODE_CONFIG_CONTENT", buf_cstr(&out));
     set_key(l, "GRIDTIE_KEY");
     buf_done(&out);
-    return true;
 }
 
 // https://aider.chat/docs/llms/openai-compat.html
-static bool aider(struct launch *l) {
+static void aider(struct launch *l) {
     set(l, "OPENAI_API_BASE", l->base_v1);
     set_key(l, "OPENAI_API_KEY");
     arg(l, "--model");
     arg(l, arena_printf(&l->talk.arena, "openai/%s", l->model ? l->model : l->first));
-    return true;
 }
 
 static const struct agent {
     const char *name, *install;
     bool names_model; // it has no default of its own that could be served here
-    bool (*prepare)(struct launch *l);
+    void (*prepare)(struct launch *l);
 } agents[] = {
     {"claude", "npm install -g @anthropic-ai/claude-code", false, claude},
     {"codex", "npm install -g @openai/codex", false, codex},
@@ -176,16 +172,6 @@ static bool on_path(const char *program) {
             return true;
     }
     return false;
-}
-
-// The client's own key: as `talk` finds it, but never the owner's.
-static bool key_take(struct launch *l) {
-    const char *path = l->cli->value[OPT_KEY_FILE], *env = getenv("GRIDTIE_KEY");
-    if (path && !secret_from_file(&l->key, path)) {
-        (void)cli_fail(1, "%s can't be read: %s", path, strerror(errno));
-        return false;
-    }
-    return path || !env || secret_set(&l->key, slice_str(env));
 }
 
 // Would the agent be let in, and which models are there?
@@ -224,13 +210,16 @@ static bool address_take(struct launch *l) {
 }
 
 static bool ready(struct launch *l, const struct agent *agent, struct buf *text) {
-    if (!daemon_find_or_start(&l->talk) || !address_take(l) || !key_take(l) || !models_ask(l, text))
+    if (!daemon_find_or_start(&l->talk) || !address_take(l) || !talk_client_key(l->cli, &l->key) ||
+        !models_ask(l, text))
         return false;
-    if (!agent->names_model || l->model || l->first)
-        return agent->prepare(l);
-    (void)cli_fail(1, "no model is known yet, and %s must be given one: 'gridtie endpoints' shows who was asked",
-                   agent->name);
-    return false;
+    if (agent->names_model && !l->model && !l->first) {
+        (void)cli_fail(1, "no model is known yet, and %s must be given one: 'gridtie endpoints' shows who was asked",
+                       agent->name);
+        return false;
+    }
+    agent->prepare(l);
+    return true;
 }
 
 static int launch_run(const struct cli *c) {

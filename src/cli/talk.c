@@ -131,13 +131,17 @@ static void owner_key_find(struct talk *t, const char *config_path) {
     buf_done(&path);
 }
 
-static bool key_find(struct talk *t, const struct cli *c, const char *config_path) {
+bool talk_client_key(const struct cli *c, struct secret *ret) {
     const char *path = c->value[OPT_KEY_FILE], *env = getenv("GRIDTIE_KEY");
-    if (path && !secret_from_file(&t->key, path)) {
+    if (path && !secret_from_file(ret, path)) {
         (void)cli_fail(1, "%s can't be read: %s", path, strerror(errno));
         return false;
     }
-    if (!path && env && !secret_set(&t->key, slice_str(env)))
+    return path || !env || secret_set(ret, slice_str(env));
+}
+
+static bool key_find(struct talk *t, const struct cli *c, const char *config_path) {
+    if (!talk_client_key(c, &t->key))
         return false;
     if (secret_is_empty(&t->key) && t->permit.zone == ZONE_DEVICE)
         owner_key_find(t, config_path);

@@ -40,6 +40,8 @@ struct talk {
 // Prints what is wrong and returns false. config_path: NULL the usual one.
 bool talk_open(struct talk *t, const struct cli *c, const char *config_path);
 void talk_close(struct talk *t);
+// The key that was given, by --key-file or GRIDTIE_KEY; empty: none was. False: the error is printed.
+bool talk_client_key(const struct cli *c, struct secret *ret);
 // Returns ERR_OK when a whole answer came, whatever its status (t->status). ERR_CANCELLED: Ctrl-C (only where
 // stop_on_interrupt is set). Prints nothing.
 enum err talk_call(struct talk *t, const char *method, const char *path, struct slice body,

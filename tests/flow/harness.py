@@ -683,3 +683,15 @@ def seen_text(provider, body):
     for m in j.get("messages", []):
         part(m.get("content") or "")
     return "\n".join(words)
+
+
+def left_of(daemon):
+    """Processes that know the daemon's folder, but for itself: its guards and servers."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(daemon.folder) in entry.read_text() and int(entry.parent.name) != daemon.pid:
+                found.append(entry.parent.name)
+        except OSError:
+            continue
+    return found

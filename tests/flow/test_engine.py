@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import (DIALECTS, READERS, SLOW, Client, ask, assert_error_shape, chat, error_text, eventually, order,
+from harness import (DIALECTS, READERS, SLOW, Client, ask, assert_error_shape, chat, error_text, eventually, left_of, order,
                      request_bytes)
 
 pytestmark = pytest.mark.tsan
@@ -160,18 +160,6 @@ def test_a_request_that_kills_the_engine_is_tried_twice_and_goes_on(engine, sim,
 
 
 # ---- the end
-
-
-def left_of(daemon):
-    """Processes that know the daemon's folder, but for itself: its guards and servers."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if str(daemon.folder) in entry.read_text() and int(entry.parent.name) != daemon.pid:
-                found.append(entry.parent.name)
-        except OSError:
-            continue
-    return found
 
 
 @fake

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import DIALECTS, READERS, Client, ask, assert_error_shape, chat, eventually, order, request_bytes
+from harness import DIALECTS, READERS, Client, ask, assert_error_shape, chat, eventually, left_of, order, request_bytes
 
 pytestmark = pytest.mark.tsan
 
@@ -189,19 +189,9 @@ def test_kill_9_while_one_streams_and_one_loads_leaves_nothing(house):
     daemon = house({"a": "ok", "b": "never"}, TWO)
     Streaming(daemon, "local/a", 30)
     threading.Thread(target=lambda: ask_quietly(daemon, "local/b"), daemon=True).start()
-
-    def processes():
-        found = []
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                if str(daemon.folder) in entry.read_text() and int(entry.parent.name) != daemon.pid:
-                    found.append(entry.parent.name)
-            except OSError:
-                continue
-        return found
-    eventually(lambda: len(processes()) == 4, 20, "two guards and their servers")
+    eventually(lambda: len(left_of(daemon)) == 4, 20, "two guards and their servers")
     daemon.kill()
-    eventually(lambda: not processes(), 10, "no process is left")
+    eventually(lambda: not left_of(daemon), 10, "no process is left")
     daemon.restart()
     assert ask(daemon, "openai", "local/a", timeout=60)[0].status == 200
 

@@ -165,8 +165,7 @@ static const struct change_row *change_of(const struct http_request *r) {
     return NULL;
 }
 
-static void serve_change(struct shift *s, struct conn *c, const struct http_request *r) {
-    const struct change_row *row = change_of(r);
+static void serve_change(struct shift *s, struct conn *c, const struct http_request *r, const struct change_row *row) {
     struct asked b;
     struct job *j = NULL;
     struct buf problem = BUF_INIT(2048);
@@ -194,8 +193,6 @@ static void serve_push(struct shift *s, struct conn *c, const struct http_reques
 
 static serve_fn *serve_of(const struct http_request *r) {
     bool post = slice_is(r->method, "POST"), head = slice_is(r->method, "HEAD");
-    if (change_of(r))
-        return serve_change;
     if (post && slice_is(r->path, "/api/push"))
         return serve_push;
     if (head && slice_starts(r->path, "/api/blobs/"))
@@ -205,13 +202,16 @@ static serve_fn *serve_of(const struct http_request *r) {
 
 bool models_serve(struct shift *s, struct conn *c, const struct http_request *r) {
     struct caller caller = {NULL, false};
-    serve_fn *serve = serve_of(r);
-    if (!serve)
+    const struct change_row *change = change_of(r);
+    serve_fn *serve = change ? NULL : serve_of(r);
+    if (!change && !serve)
         return false;
     if (admit_credential(s->worker.snap->config, s->worker.keyring, &r->headers, r->query, r->loopback, &caller))
         api_respond_error(c, r->path, ERR_UNAUTHORIZED, NULL);
     else if (!caller.owner)
         api_respond_error(c, r->path, ERR_FORBIDDEN, "only the owner changes which models are here");
+    else if (change)
+        serve_change(s, c, r, change);
     else
         serve(s, c, r);
     return true;

@@ -146,9 +146,8 @@ static void each_model(const struct snapshot *s, struct json_writer *w, model_fn
 static model_fn *const model_writers[] = {
     [SHAPE_OPENAI] = openai_model, [SHAPE_ANTHROPIC] = anthropic_model, [SHAPE_GEMINI] = gemini_model};
 
-static void serve_models(const struct snapshot *s, struct conn *c, enum shape shape) {
-    struct buf out = BUF_INIT(16u << 20);
-    struct json_writer w = JSON_WRITER(&out);
+static void models_write(const struct snapshot *s, enum shape shape, struct buf *out) {
+    struct json_writer w = JSON_WRITER(out);
     json_obj(&w);
     if (shape == SHAPE_OPENAI)
         json_kv_cstr(&w, "object", "list");
@@ -169,9 +168,25 @@ static void serve_models(const struct snapshot *s, struct conn *c, enum shape sh
             : json_put_null(&w);
     }
     json_obj_end(&w);
-    api_respond_json(c, 200, &out);
-    buf_done(&out);
 }
+
+static void openai_page(const struct daemon *d, const struct snapshot *s, struct buf *out) {
+    (void)d;
+    models_write(s, SHAPE_OPENAI, out);
+}
+
+static void anthropic_page(const struct daemon *d, const struct snapshot *s, struct buf *out) {
+    (void)d;
+    models_write(s, SHAPE_ANTHROPIC, out);
+}
+
+static void gemini_page(const struct daemon *d, const struct snapshot *s, struct buf *out) {
+    (void)d;
+    models_write(s, SHAPE_GEMINI, out);
+}
+
+static api_page_fn *const model_pages[] = {
+    [SHAPE_OPENAI] = openai_page, [SHAPE_ANTHROPIC] = anthropic_page, [SHAPE_GEMINI] = gemini_page};
 
 // By its name in the list or its full name, with or without ":latest".
 static const struct target *target_listed(const struct snapshot *s, struct slice name) {
@@ -226,9 +241,9 @@ static void ollama_model(struct json_writer *w, const struct target *t) {
     ollama_details_json(w, t);
 }
 
-static void serve_tags(const struct snapshot *s, struct conn *c) {
-    struct buf out = BUF_INIT(16u << 20);
-    struct json_writer w = JSON_WRITER(&out);
+static void tags_page(const struct daemon *d, const struct snapshot *s, struct buf *out) {
+    struct json_writer w = JSON_WRITER(out);
+    (void)d;
     json_obj(&w);
     json_key(&w, "models");
     json_arr(&w);
@@ -242,8 +257,6 @@ static void serve_tags(const struct snapshot *s, struct conn *c) {
     }
     json_arr_end(&w);
     json_obj_end(&w);
-    api_respond_json(c, 200, &out);
-    buf_done(&out);
 }
 
 #define CENTURIES_S (INT64_C(292) * 31556952) // what Ollama says for a model that stays; its client shows "Forever"
@@ -353,11 +366,11 @@ bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r) 
     const struct snapshot *snap = s->worker.snap;
     bool get = slice_is(r->method, "GET") || slice_is(r->method, "HEAD");
     if (get && (slice_is(r->path, "/v1/models") || slice_is(r->path, "/v1beta/models")))
-        serve_models(snap, c, shape_of(r));
+        api_page(s, c, "application/json", model_pages[shape_of(r)]);
     else if (get && (slice_starts(r->path, "/v1/models/") || slice_starts(r->path, "/v1beta/models/")))
         serve_model(snap, c, r);
     else if (get && slice_is(r->path, "/api/tags"))
-        serve_tags(snap, c);
+        api_page(s, c, "application/json", tags_page);
     else if (get && slice_is(r->path, "/api/ps"))
         serve_ps(s, c);
     else if (get && slice_is(r->path, "/api/version"))

@@ -55,7 +55,7 @@ static const char *beside_us(struct arena *a) {
     return usable(arena_printf(a, "%s/../libexec/gridtie/llama-server", exe));
 }
 
-static const char *binary_find(const struct config_engine *c, struct arena *a, struct buf *problem) {
+const char *launch_binary(const struct config_engine *c, struct arena *a, struct buf *problem) {
     const char *env = getenv("GRIDTIE_LLAMA_SERVER");
     const char *given = c->binary ? c->binary : env && env[0] ? env : NULL;
     if (given) {
@@ -100,7 +100,7 @@ static void args_number(struct args *x, struct arena *a, const char *flag, int64
 }
 
 static int64_t cache_mib(const struct engine *e) {
-    int64_t mib = e->budget / 16 >> 20;
+    int64_t mib = e->budget.host / 16 >> 20;
     return mib < LAUNCH_CACHE_LEAST_MIB  ? LAUNCH_CACHE_LEAST_MIB
            : mib > LAUNCH_CACHE_MOST_MIB ? LAUNCH_CACHE_MOST_MIB
                                          : mib;
@@ -132,13 +132,13 @@ static void args_draft(struct args *x, struct arena *a, const struct options *o,
         return;
     args_pair(x, "--spec-type", "draft-simple");
     args_pair(x, "-md", arena_strdup(a, d->path));
-    if (o->own->gpu_layers)
-        args_pair(x, "-ngld", o->own->gpu_layers);
+    if (o->gpu_layers)
+        args_pair(x, "-ngld", o->gpu_layers);
 }
 
 static void args_own(struct args *x, const struct options *o) {
-    if (o->own && o->own->gpu_layers)
-        args_pair(x, "-ngl", o->own->gpu_layers);
+    if (o->gpu_layers)
+        args_pair(x, "-ngl", o->gpu_layers);
     if (o->own && o->own->flash_attention)
         args_pair(x, "-fa", o->own->flash_attention);
     if (o->projector)
@@ -148,7 +148,7 @@ static void args_own(struct args *x, const struct options *o) {
 const char *const *launch_args(const struct slot *s, struct arena *a, struct buf *problem) {
     const struct config_engine *c = &s->e->config->engine;
     const struct options o = options_of(c, s->model);
-    const char *binary = binary_find(c, a, problem);
+    const char *binary = launch_binary(c, a, problem);
     struct draft d;
     if (!binary || options_draft(&o, s->e->models, &d, problem) != ERR_OK)
         return NULL;

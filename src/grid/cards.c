@@ -19,6 +19,7 @@ struct cards {
     bool opening; // NVIDIA's library
     char *binary; // that was asked last
     int64_t total, free_bytes;
+    unsigned n;
     struct timer limit;
     bool closing;
     void (*closed)(void *ctx);
@@ -35,6 +36,10 @@ int64_t cards_total(const struct cards *c) {
 
 int64_t cards_free(const struct cards *c) {
     return c->free_bytes;
+}
+
+unsigned cards_count(const struct cards *c) {
+    return c->n;
 }
 
 // ---- the answer
@@ -102,6 +107,7 @@ static void on_ended(void *ctx, struct child *child, int status) {
             continue;
         c->total += total;
         c->free_bytes += left;
+        c->n++;
     }
     c->opening = c->total > 0 && !c->closing && loop_offload(c->l, open_work, open_done, c) == ERR_OK;
     cards_tell(c);
@@ -124,6 +130,7 @@ void cards_ask(struct cards *c, const char *binary) {
     mem_free(c->binary);
     c->binary = mem_strdup(binary);
     c->total = c->free_bytes = 0;
+    c->n = 0;
     if (child_start(c->l, &o, &c->child, &why) == ERR_OK) // or the load will say what is wrong
         timer_start(&c->limit, ASK_MS);
     buf_done(&why);

@@ -14,6 +14,7 @@ bool cards_busy(const struct cards *c); // an answer is under way
 // Bytes of all cards, and what other programs had left of them when it was asked; 0: there are none that it can use.
 int64_t cards_total(const struct cards *c);
 int64_t cards_free(const struct cards *c);
+unsigned cards_count(const struct cards *c);
 void cards_close(struct cards *c, void (*closed)(void *ctx), void *ctx);
 
 // A line of `llama-server --list-devices`, "  CUDA0: NVIDIA H200 (143771 MiB, 143000 MiB free)", in bytes. False: it is

@@ -106,6 +106,16 @@ static int64_t cache_mib(const struct engine *e) {
                                          : mib;
 }
 
+// Where llama-server chooses how much it puts on the cards, it leaves free what is not for models: by itself it would
+// take all but 1 GiB of each. Only where config bounds that: older servers do not know the flag.
+static void args_card_margin(struct args *x, struct arena *a, const struct engine *e) {
+    if (e->config->engine.gpu_memory_bytes == 0 || e->budget.card == 0)
+        return;
+    int64_t margin = (cards_free(e->cards) - e->budget.card) / cards_count(e->cards) >> 20;
+    if (margin > 1024)
+        args_number(x, a, "--fit-target", margin);
+}
+
 static void args_list(struct args *x, const char *const *v, size_t n) {
     for (size_t i = 0; i < n; i++)
         args_add(x, v[i]);
@@ -169,6 +179,7 @@ const char *const *launch_args(const struct slot *s, struct arena *a, struct buf
     args_task(&x, a, &o);
     args_draft(&x, a, &o, &d);
     args_own(&x, &o);
+    args_card_margin(&x, a, s->e);
     if (s->model->template_file)
         args_pair(&x, "--chat-template-file", s->model->template_file);
     args_list(&x, c->args, c->n_args);

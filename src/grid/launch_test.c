@@ -129,14 +129,14 @@ TEST(launch_estimates_what_lies_on_cards) {
     } rows[] = {
         {"  context: 4096", 0, 1100, 0, 1232, 0},                        // no card
         {"  models: [{name: m, gpu_layers: all}]", 0, 1100, 0, 1232, 0}, // nor does a wish make one
-        {"  context: 4096", 4000, 0, 0, 512, 1712},                      // its choice: all of it
-        {"  context: 4096", 1112, 550, 0, 1112, 1112},                   // as much as there is room for
-        {"  context: 4096", 400, 1100, 0, 1232, 0},                      // not even for a server without a model
-        {"  gpu_layers: all", 400, 0, 1100, 512, 1712},                  // held to
-        {"  models: [{name: m, gpu_layers: auto}]\n  gpu_layers: 3", 4000, 0, 0, 512, 1712},
-        {"  models: [{name: m, gpu_layers: 11}]", 4000, 0, 1100, 512, 1712},
-        {"  gpu_layers: 0", 4000, 1100, 0, 1232, 0},
-        {"  models: [{name: m, gpu_layers: 5}]", 4000, 600, 500, 1166, 1057},
+        {"  context: 4096", 4000, 0, 0, 400, 1800},                      // its choice: all of it
+        {"  context: 4096", 1200, 550, 0, 1000, 1200},                   // as much as there is room for
+        {"  context: 4096", 400, 1100, 0, 1600, 400},                    // not even for a server without a model
+        {"  gpu_layers: all", 400, 0, 1100, 400, 1800},                  // held to
+        {"  models: [{name: m, gpu_layers: auto}]\n  gpu_layers: 3", 4000, 0, 0, 400, 1800},
+        {"  models: [{name: m, gpu_layers: 11}]", 4000, 0, 1100, 400, 1800},
+        {"  gpu_layers: 0", 4000, 1100, 0, 1600, 600},
+        {"  models: [{name: m, gpu_layers: 5}]", 4000, 600, 500, 1054, 1145},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct stand x;

@@ -7,8 +7,8 @@
 #include "grid/machine.h"
 
 #define SERVER_BYTES (32 << 20)                // of a llama-server without its model, measured: 28 MiB
-#define CARD_SERVER_BYTES (INT64_C(512) << 20) // of a card, for one that uses it
-#define CARD_HOST_BYTES (INT64_C(512) << 20)   // of the machine's memory, for one that uses a card
+#define CARD_SERVER_BYTES (INT64_C(600) << 20) // of a card, for one that could use it; measured with CUDA: 614 MiB
+#define CARD_HOST_BYTES (INT64_C(400) << 20)   // of the machine's memory then; measured: 306 to 430 MiB
 #define DEFAULT_CONTEXT 4096                   // tokens per slot, where neither config nor the weights say
 
 static const struct config_engine_model *own_of(const struct config_engine *c, const struct model *m) {
@@ -122,8 +122,12 @@ struct need options_need(const struct options *o, const struct model *m, const s
     int64_t room = card_budget - CARD_SERVER_BYTES;
     if (!chosen)
         share = room >= least + extra ? 1 : room > 0 ? (double)room / (double)(least + extra) : 0;
-    if (share <= 0)
+    if (card_budget <= 0)
         return (struct need){.least.host = least, .likely.host = least + extra + SERVER_BYTES};
+    if (share <= 0) // the server and its buffers are there all the same, or less of them if they must
+        return (struct need){.least.host = least,
+                             .likely = {least + extra + CARD_HOST_BYTES,
+                                        card_budget < CARD_SERVER_BYTES ? card_budget : CARD_SERVER_BYTES}};
     int64_t on_card = part(least, share);
     return (struct need){.least = {least - on_card, chosen ? on_card : 0},
                          .likely = {least + extra - part(least + extra, share) + CARD_HOST_BYTES,

@@ -111,7 +111,8 @@ static int64_t cache_mib(const struct engine *e) {
 static void args_card_margin(struct args *x, struct arena *a, const struct engine *e) {
     if (e->config->engine.gpu_memory_bytes == 0 || e->budget.card == 0)
         return;
-    int64_t margin = (cards_free(e->cards) - e->budget.card) / cards_count(e->cards) >> 20;
+    int64_t n = cards_count(e->cards), others = cards_free(e->cards) - e->budget.card;
+    int64_t margin = (others / n + CARD_SERVER_BYTES) >> 20; // it counts models only
     if (margin > 1024)
         args_number(x, a, "--fit-target", margin);
 }

@@ -7,7 +7,6 @@
 #include "grid/machine.h"
 
 #define SERVER_BYTES (32 << 20)                // of a llama-server without its model, measured: 28 MiB
-#define CARD_SERVER_BYTES (INT64_C(600) << 20) // of a card, for one that could use it; measured with CUDA: 614 MiB
 #define CARD_HOST_BYTES (INT64_C(400) << 20)   // of the machine's memory then; measured: 306 to 430 MiB
 #define DEFAULT_CONTEXT 4096                   // tokens per slot, where neither config nor the weights say
 

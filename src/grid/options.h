@@ -27,6 +27,8 @@ struct draft {
 MUST_CHECK enum err options_draft(const struct options *o, const struct models *all, struct draft *ret,
                                   struct buf *problem);
 
+#define CARD_SERVER_BYTES (INT64_C(600) << 20) // of a card, for a server without a model; measured with CUDA: 614 MiB
+
 int64_t engine_budget_bytes(const struct config_engine *c); // for all models together
 // The same of graphics cards, of which so many bytes were free.
 int64_t engine_card_budget_bytes(const struct config_engine *c, int64_t free_bytes);

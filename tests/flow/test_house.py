@@ -134,7 +134,7 @@ def test_a_model_that_never_fits_the_card_is_told_what_would_help(house):
 
 
 @fake
-@pytest.mark.parametrize("bound, margin", [("2GiB", "5952"), ("7GiB", None), (None, None)])
+@pytest.mark.parametrize("bound, margin", [("2GiB", "6552"), ("7800MiB", None), (None, None)])
 def test_llama_server_is_told_what_to_leave_free(house, bound, margin):
     daemon = house({"a": "ok"}, "10GiB", engine={"gpu_memory": bound} if bound else {}, env=card(8000))
     assert ask(daemon, "openai", "local/a", timeout=60)[0].status == 200

@@ -151,6 +151,32 @@ static void privacy_write(struct daemon *d, struct buf *out) {
     buf_printf(out, "gridtie_privacy_replaced_total %llu\n", (unsigned long long)replaced);
 }
 
+// How long single events kept a loop, of all loops together: meanwhile every stream of it stands still.
+static void stalls_write(const struct daemon *d, struct buf *out) {
+    uint64_t sum_us = 0, longest_us = 0, n = 0;
+    metric_head(out, "gridtie_loop_stall_seconds", "histogram", "How long one event kept its loop from the others.");
+    for (size_t b = 0; b <= STALL_BUCKETS; b++) {
+        for (unsigned i = 0; i < d->n_shifts; i++)
+            n += load(&d->shifts[i].worker.loop.stalls.bucket[b]);
+        if (b < STALL_BUCKETS)
+            buf_printf(out, "gridtie_loop_stall_seconds_bucket{le=\"%g\"} ", (double)stall_bounds_us[b] / 1e6);
+        else
+            buf_append_str(out, "gridtie_loop_stall_seconds_bucket{le=\"+Inf\"} ");
+        buf_append_u64(out, n);
+        buf_append_char(out, '\n');
+    }
+    for (unsigned i = 0; i < d->n_shifts; i++) {
+        const struct stalls *s = &d->shifts[i].worker.loop.stalls;
+        uint64_t longest = load(&s->longest_us);
+        sum_us += load(&s->sum_us);
+        longest_us = longest > longest_us ? longest : longest_us;
+    }
+    buf_printf(out, "gridtie_loop_stall_seconds_sum %g\n", (double)sum_us / 1e6);
+    buf_printf(out, "gridtie_loop_stall_seconds_count %llu\n", (unsigned long long)n);
+    metric_head(out, "gridtie_loop_longest_stall_seconds", "gauge", "The longest of them since the daemon started.");
+    buf_printf(out, "gridtie_loop_longest_stall_seconds %g\n", (double)longest_us / 1e6);
+}
+
 static void daemon_write(struct daemon *d, struct buf *out) {
     metric_head(out, "gridtie_requests_total", "counter", "Requests from clients, by how they ended.");
     for (int e = 0; e < ERR_COUNT; e++) {
@@ -175,6 +201,7 @@ static void daemon_write(struct daemon *d, struct buf *out) {
 void metrics_write(struct shift *s, struct buf *out) {
     const struct snapshot *snap = s->worker.snap;
     daemon_write(s->d, out);
+    stalls_write(s->d, out);
     privacy_write(s->d, out);
     counters_write(snap, out);
     errors_write(snap, out);

@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "ledger/line.h"
 
-#define DEPTH_MOST 4 // of objects; a line has two levels
+#define DEPTH_MOST 4   // of objects; a line has two levels
+#define NUMBER_MOST 11 // bytes
 
 const struct line_field_row line_fields[LINE_FIELD_COUNT] = {
 #define X(name, text, type) {text, type},
@@ -45,6 +46,17 @@ static uint64_t number_take(struct cursor *c) {
     }
     (void)broken(c);
     return 0;
+}
+
+// Most numbers of a line are of no interest to the feed.
+static void number_skip(struct cursor *c) {
+    const char *p = c->p;
+    while (p < c->end && ((unsigned char)*p & 0xc0) == 0x80)
+        p++;
+    if (p == c->end || ((unsigned char)*p & 0xc0) != 0x40 || p - c->p >= NUMBER_MOST)
+        (void)broken(c);
+    else
+        c->p = p + 1;
 }
 
 static int64_t signed_take(struct cursor *c) {
@@ -92,7 +104,7 @@ static void value_skip(struct cursor *c, enum line_field field, unsigned depth) 
     uint64_t n;
     switch (line_fields[field].type) {
     case LINE_INT:
-        (void)number_take(c);
+        number_skip(c);
         return;
     case LINE_TEXT:
         (void)text_take(c);
@@ -104,7 +116,7 @@ static void value_skip(struct cursor *c, enum line_field field, unsigned depth) 
         return;
     case LINE_INTS:
         for (n = number_take(c); n > 0 && !c->broken; n--)
-            (void)number_take(c);
+            number_skip(c);
         return;
     case LINE_OBJECTS:
         for (n = number_take(c); n > 0 && !c->broken; n--)

@@ -3,6 +3,7 @@
 // names from config; nothing of a client's content.
 #include "admin/api.h"
 #include "base/clock.h"
+#include "base/usd.h"
 
 static void label_value(struct buf *out, const char *s) {
     for (; *s; s++) {
@@ -72,6 +73,18 @@ static void counters_write(const struct snapshot *s, struct buf *out) {
     for (size_t i = 0; i < s->n_targets; i++)
         target_number(out, "gridtie_in_flight", &s->targets[i],
                       (uint64_t)atomic_load_explicit(&s->targets[i].live->in_flight, memory_order_relaxed));
+}
+
+static void overruns_write(const struct snapshot *s, struct buf *out) {
+    metric_head(out, "gridtie_overrun_usd_total", "counter", "Billed above what budgets held for it.");
+    for (size_t i = 0; i < s->n_targets; i++) {
+        uint64_t picousd = load(&s->targets[i].live->overrun_picousd);
+        buf_append_str(out, "gridtie_overrun_usd_total");
+        target_labels(out, &s->targets[i]);
+        buf_append_str(out, "} ");
+        usd_append(out, picousd > INT64_MAX ? INT64_MAX : (int64_t)picousd);
+        buf_append_char(out, '\n');
+    }
 }
 
 static void errors_write(const struct snapshot *s, struct buf *out) {
@@ -204,6 +217,7 @@ void metrics_write(struct shift *s, struct buf *out) {
     stalls_write(s->d, out);
     privacy_write(s->d, out);
     counters_write(snap, out);
+    overruns_write(snap, out);
     errors_write(snap, out);
     engine_write(snap, out);
     metric_head(out, "gridtie_first_token_seconds", "histogram", "From sending a request to its first token.");

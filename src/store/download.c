@@ -205,8 +205,13 @@ static bool is_worth_another(enum err e, const struct wire_call *c) {
 
 // ERR_OK: all of it is here, or the server thinks so.
 static enum err try_once(struct transfer *t) {
-    t->call = (struct wire_call){
-        .url = t->d->url, .bearer = t->d->bearer, .from = t->have, .on_head = on_head, .on_bytes = on_bytes, .ctx = t};
+    t->call = (struct wire_call){.url = t->d->url,
+                                 .bearer = t->d->bearer,
+                                 .page = t->d->page,
+                                 .from = t->have,
+                                 .on_head = on_head,
+                                 .on_bytes = on_bytes,
+                                 .ctx = t};
     enum err e = wire_get(t->w, &t->call);
     if (t->disk_errno)
         return disk_problem(t, t->disk_errno);
@@ -245,12 +250,13 @@ static enum err transfer_place(struct transfer *t, char ret_hex[HEX_BYTES]) {
     struct buf path = BUF_INIT(PATH_BYTES);
     hasher_end(t->hash, hex);
     t->hash = NULL;
-    if (t->d->sha256 && strcmp(hex, t->d->sha256) != 0) {
+    const char *promised = t->d->sha256 ? t->d->sha256 : t->call.etag_is_sha256 ? t->etag + 1 : NULL;
+    if (promised && strncmp(hex, promised, HEX_BYTES - 1) != 0) {
         (void)unlink(buf_cstr(&t->partial));
         return job_problem(
             t->job, ERR_UP_PROTOCOL,
             "%s is damaged or is something else (sha256 %.12s…, should be %.12s…); nothing of it was kept", t->d->what,
-            hex, t->d->sha256);
+            hex, promised);
     }
     store_blob_path(job_data_dir(t->job), hex, &path);
     bool ok = hex[0] && fsync(t->fd) == 0 && fs_rename_synced(buf_cstr(&t->partial), buf_cstr(&path)) == ERR_OK;

@@ -180,6 +180,7 @@ static enum err pull_go(struct pull *p) {
     enum err e = wire_open(&p->wire, p->job);
     if (e)
         return e;
+    p->wire.ca_file = p->config->store_ca_file;
     e = source_of(p->source)(p);
     if (!e && !p->made.source) // without a query: signatures stand there
         p->made.source =
@@ -193,7 +194,7 @@ static enum err pull_go(struct pull *p) {
 static enum err pull_run(struct job *j, void *arg) {
     struct pull *p = arg;
     p->job = j;
-    arena_init(&p->arena, 2 * (size_t)WIRE_TEXT_BYTES, 0);
+    arena_init(&p->arena, 4 * (size_t)WIRE_TEXT_BYTES, 0);
     enum err e = pull_go(p);
     arena_done(&p->arena);
     return e;

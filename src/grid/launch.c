@@ -132,7 +132,7 @@ static void args_draft(struct args *x, struct arena *a, const struct options *o,
         return;
     args_pair(x, "--spec-type", "draft-simple");
     args_pair(x, "-md", arena_strdup(a, d->path));
-    if (o->own->gpu_layers)
+    if (o->own && o->own->gpu_layers)
         args_pair(x, "-ngld", o->own->gpu_layers);
 }
 
@@ -169,6 +169,8 @@ const char *const *launch_args(const struct slot *s, struct arena *a, struct buf
     args_task(&x, a, &o);
     args_draft(&x, a, &o, &d);
     args_own(&x, &o);
+    for (size_t i = 0; i < s->model->n_adapters; i++)
+        args_pair(&x, "--lora", s->model->adapters[i]);
     if (s->model->template_file)
         args_pair(&x, "--chat-template-file", s->model->template_file);
     args_list(&x, c->args, c->n_args);

@@ -40,7 +40,7 @@ struct options options_of(const struct config_engine *c, const struct model *m) 
                             .threads = own && own->threads > 0 ? own->threads : c->threads,
                             .keep_ms = own && own->has_keep_alive ? own->keep_alive_ms : c->keep_alive_ms,
                             .pin = own && own->pin,
-                            .draft = own ? own->draft : NULL,
+                            .draft = own && own->draft ? own->draft : m->draft,
                             .projector = own && own->projector ? own->projector : m->projector,
                             .own = own};
 }
@@ -72,7 +72,7 @@ enum err options_draft(const struct options *o, const struct models *all, struct
         draft_file(o->draft, ret);
     if (ret->ngram || ret->path)
         return ERR_OK;
-    buf_printf(problem, "its draft '%s' (engine.models[].draft) is no model of the store and no file", o->draft);
+    buf_printf(problem, "its draft '%s' is no model of the store and no file", o->draft);
     return ERR_ENGINE;
 }
 

@@ -3,6 +3,7 @@
 // list of layers by media type, each GET BASE/v2/NAMESPACE/MODEL/blobs/sha256:HEX. Which registry, the config says;
 // there is none built in. One that wants a login gets one (login.c). Weights and projector become blobs; system, parameters, messages and licence go into the
 // manifest; its template is Go's almost always, and then the weights' own is used. A job's thread.
+#include "store/gguf.h"
 #include "store/login.h"
 #include "store/modelfile.h"
 #include "store/pull.h"
@@ -92,6 +93,30 @@ static enum err layer_small(struct registry *r, struct slice kind, const char *h
     return ERR_OK;
 }
 
+// Those of old are in a form that llama-server does not read.
+static enum err adapter_take(struct registry *r, const char *hex, int64_t bytes) {
+    struct pull *p = r->p;
+    struct manifest *m = &p->made;
+    struct gguf g;
+    struct buf path = BUF_INIT(4096);
+    enum err e = layer_file(r, hex, bytes);
+    store_blob_path(job_data_dir(p->job), hex, &path);
+    bool good =
+        !e && gguf_read_file(buf_cstr(&path), &g) == ERR_OK && g.adapter && m->n_adapters < MANIFEST_ADAPTERS_MAX;
+    buf_done(&path);
+    if (e || !good) {
+        if (!e)
+            job_say(p->job, "it has an adapter of a form that can't be used here; it is left out");
+        return e;
+    }
+    if (!m->adapters)
+        m->adapters = arena_array(&p->arena, MANIFEST_ADAPTERS_MAX, sizeof *m->adapters);
+    if (!m->adapters || !(m->adapters[m->n_adapters] = arena_strdup(&p->arena, hex)))
+        return pull_no_memory(p);
+    m->n_adapters++;
+    return ERR_OK;
+}
+
 static enum err layer_take(struct registry *r, yyjson_val *layer) {
     struct pull *p = r->p;
     char hex[HEX_BYTES];
@@ -111,9 +136,7 @@ static enum err layer_take(struct registry *r, yyjson_val *layer) {
     for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
         if (slice_ends(kind, small[i]))
             return layer_small(r, kind, hex);
-    if (slice_ends(kind, ".image.adapter"))
-        job_say(p->job, "it has an adapter, which is not used");
-    return ERR_OK;
+    return slice_ends(kind, ".image.adapter") ? adapter_take(r, hex, bytes) : ERR_OK;
 }
 
 static enum err layers_take(struct registry *r, yyjson_val *root) {

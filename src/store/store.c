@@ -160,9 +160,15 @@ enum err store_list(const char *data_dir, struct arena *a, struct manifest **ret
 // ---- freeing
 
 static bool uses(const struct manifest *m, const char *hex) {
+    const char *draft = manifest_draft_blob(m);
     for (size_t i = 0; i < m->n_weights; i++)
         if (strcmp(m->weights[i], hex) == 0)
             return true;
+    for (size_t i = 0; i < m->n_adapters; i++)
+        if (strcmp(m->adapters[i], hex) == 0)
+            return true;
+    if (draft && strcmp(draft, hex) == 0)
+        return true;
     return (m->projector && strcmp(m->projector, hex) == 0) || (m->template && strcmp(m->template, hex) == 0);
 }
 
@@ -206,6 +212,10 @@ static enum err manifest_drop(const char *data_dir, const struct manifest *m, st
         split_drop(data_dir, m, others, n);
     for (size_t i = 0; i < m->n_weights; i++)
         *ret_freed += blob_drop(data_dir, m->weights[i], others, n);
+    for (size_t i = 0; i < m->n_adapters; i++)
+        *ret_freed += blob_drop(data_dir, m->adapters[i], others, n);
+    if (manifest_draft_blob(m))
+        *ret_freed += blob_drop(data_dir, manifest_draft_blob(m), others, n);
     if (m->projector)
         *ret_freed += blob_drop(data_dir, m->projector, others, n);
     if (m->template)
@@ -261,7 +271,11 @@ static bool blobs_are_there(const char *data_dir, const struct manifest *m) {
     for (size_t i = 0; i < m->n_weights; i++)
         if (store_blob_bytes(data_dir, m->weights[i]) < 0)
             return false;
-    return (!m->projector || store_blob_bytes(data_dir, m->projector) >= 0) &&
+    for (size_t i = 0; i < m->n_adapters; i++)
+        if (store_blob_bytes(data_dir, m->adapters[i]) < 0)
+            return false;
+    return (!manifest_draft_blob(m) || store_blob_bytes(data_dir, manifest_draft_blob(m)) >= 0) &&
+           (!m->projector || store_blob_bytes(data_dir, m->projector) >= 0) &&
            (!m->template || store_blob_bytes(data_dir, m->template) >= 0);
 }
 

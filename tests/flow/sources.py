@@ -5,6 +5,7 @@ And GGUF files to serve."""
 import hashlib
 import http.server
 import json
+import math
 import re
 import ssl
 import struct
@@ -17,8 +18,9 @@ def text(s):
     return struct.pack("<Q", len(s.encode())) + s.encode()
 
 
-def gguf(architecture="llama", size=300_000, seed=b"x", pooling=None, template="{% for m in messages %}{{ m.content }}{% endfor %}"):
-    """A header that reads well, and bytes behind it."""
+def gguf(architecture="llama", size=300_000, seed=b"x", pooling=None, kind=None, tensors=(),
+         template="{% for m in messages %}{{ m.content }}{% endfor %}"):
+    """A header that reads well, and bytes behind it. tensors: (name, dims) of 32-bit numbers, whose data those bytes are."""
     pairs = [text("general.architecture") + struct.pack("<I", 8) + text(architecture),
              text(f"{architecture}.context_length") + struct.pack("<II", 4, 512),
              text("general.file_type") + struct.pack("<II", 4, 2)]
@@ -26,7 +28,19 @@ def gguf(architecture="llama", size=300_000, seed=b"x", pooling=None, template="
         pairs.append(text("tokenizer.chat_template") + struct.pack("<I", 8) + text(template))
     if pooling:
         pairs.append(text(f"{architecture}.pooling_type") + struct.pack("<II", 4, pooling))
-    head = b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(pairs)
+    if kind:
+        pairs.append(text("general.type") + struct.pack("<I", 8) + text(kind))
+    if tensors:
+        pairs.append(text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 3) + text("a") + text("b") + text("c"))
+        pairs.append(text("tokenizer.ggml.token_type") + struct.pack("<IIQ", 9, 5, 3) + struct.pack("<iii", 1, 2, 3))
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs)) + b"".join(pairs)
+    offset = 0
+    for name, dims in tensors:
+        head += text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, 0, offset)
+        offset += -(-4 * math.prod(dims) // 32) * 32
+    if tensors:
+        head += b"\0" * (-len(head) % 32)
+        size = offset
     return head + (seed * size)[:size]
 
 

@@ -303,3 +303,40 @@ def test_a_list_that_goes_on_elsewhere_or_for_ever(store, sources):
     assert "has no end" in pull(daemon, "hf.co/org/odd")[-1]["error"]
     assert source.count("/tree/main") < 300
     assert names(daemon) == [] and not (models_dir(daemon) / "names").exists()
+
+
+# ---- files that end too early
+
+
+TENSORS = [("token_embd.weight", (64, 100)), ("blk.0.attn_q.weight", (64, 64)), ("output_norm.weight", (64,))]
+
+
+def test_a_file_that_ends_before_its_tensors_is_no_model(store, sources, tmp_path):
+    whole = gguf(tensors=TENSORS)
+    cut, source, daemon = whole[:-1], sources(), store()
+    source.files["/x.gguf"] = cut
+    (tmp_path / "x.gguf").write_bytes(cut)
+    for name in (source.url + "/x.gguf", str(tmp_path / "x.gguf")):
+        error = pull(daemon, name)[-1]["error"]
+        assert f"is cut: its tensors take {len(whole)} bytes, and the file has {len(cut)}" in error, error
+    digest = "sha256:" + sha256(cut)
+    assert daemon.post("/api/blobs/" + digest, cut).status == 201
+    reply = daemon.post("/api/create", {"model": "m", "files": {"x.gguf": digest}, "stream": False})
+    assert reply.status == 400 and "is cut" in reply.json["error"]
+    parts = [gguf(tensors=TENSORS, seed=b"1"), cut]
+    for i, data in enumerate(parts, 1):
+        (tmp_path / f"s-0000{i}-of-00002.gguf").write_bytes(data)
+    assert "is cut" in pull(daemon, str(tmp_path / "s-00001-of-00002.gguf"))[-1]["error"]
+    assert names(daemon) == [] and blobs(daemon) == []
+    source.files["/x.gguf"] = whole
+    pulled(daemon, source.url + "/x.gguf")
+    assert names(daemon) == ["x:latest"]
+
+
+def test_a_file_put_there_by_hand_says_that_it_is_cut(store):
+    daemon = store()
+    models_dir(daemon).mkdir(parents=True, exist_ok=True)
+    (models_dir(daemon) / "own.gguf").write_bytes(gguf(tensors=TENSORS)[:-100])
+    daemon.reload({"engine": {"enabled": True, "binary": "/bin/false"}, "store": {"found": False}})
+    reply = daemon.post("/api/chat", {"model": "own", "messages": [{"role": "user", "content": "hi"}]})
+    assert reply.status >= 500 and "is cut" in reply.json["error"], reply.text

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "store/gguf.h"
+#include "store/leftovers.h"
 #include "store/modelfile.h"
 #include "store/quant.h"
 
@@ -34,6 +35,7 @@ enum err pull_add_weights(struct pull *p, const char *hex, int64_t bytes) {
 
 enum err pull_name(struct pull *p, const char *name) {
     p->made.name = p->as[0] ? p->as : arena_strdup(&p->arena, name);
+    p->wire.name = p->made.name;
     return p->made.name ? ERR_OK : pull_no_memory(p);
 }
 
@@ -204,10 +206,12 @@ static enum err pull_go(struct pull *p) {
     if (e)
         return e;
     p->wire.ca_file = p->config->store_ca_file;
+    // Without a query: signatures stand there.
+    p->wire.source = arena_cstr(&p->arena, slice_first(slice_str(p->source), slice_find(slice_str(p->source), '?')));
+    leftovers_sweep(job_data_dir(p->job), false);
     e = source_of(p->source)(p);
-    if (!e && !p->made.source) // without a query: signatures stand there
-        p->made.source =
-            arena_cstr(&p->arena, slice_first(slice_str(p->source), slice_find(slice_str(p->source), '?')));
+    if (!e && !p->made.source)
+        p->made.source = p->wire.source;
     if (!e)
         e = pull_keep(p->job, &p->made);
     wire_close(&p->wire);

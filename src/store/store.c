@@ -6,6 +6,7 @@
 #include "store/store.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,21 +36,6 @@ static enum err dir_make(const char *data_dir, const char *sub) {
 enum err store_make_dirs(const char *data_dir) {
     enum err e = dir_make(data_dir, "blobs");
     return e ? e : dir_make(data_dir, "names");
-}
-
-void store_sweep(const char *data_dir) {
-    struct buf path = BUF_INIT(PATH_BYTES);
-    buf_printf(&path, "%s/models/blobs", data_dir);
-    DIR *dir = opendir(buf_cstr(&path));
-    for (struct dirent *d; dir && (d = readdir(dir));) {
-        struct slice name = slice_str(d->d_name);
-        bool ours = slice_starts(name, "copy-") || slice_starts(name, "upload-");
-        if (ours && slice_ends(name, ".partial"))
-            (void)unlinkat(dirfd(dir), d->d_name, 0);
-    }
-    if (dir)
-        (void)closedir(dir);
-    buf_done(&path);
 }
 
 void store_blob_path(const char *data_dir, const char *hex, struct buf *out) {
@@ -82,6 +68,21 @@ int64_t store_blob_bytes(const char *data_dir, const char *hex) {
     bool there = !path.failed && stat(buf_cstr(&path), &st) == 0 && S_ISREG(st.st_mode);
     buf_done(&path);
     return there ? (int64_t)st.st_size : -1;
+}
+
+int64_t store_bytes(const char *data_dir) {
+    struct buf path = BUF_INIT(PATH_BYTES);
+    struct stat st;
+    int64_t sum = 0;
+    buf_printf(&path, "%s/models/blobs", data_dir);
+    DIR *dir = path.failed ? NULL : opendir(buf_cstr(&path));
+    for (struct dirent *d; dir && (d = readdir(dir));)
+        if (fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            sum += (int64_t)st.st_size;
+    if (dir)
+        (void)closedir(dir);
+    buf_done(&path);
+    return sum;
 }
 
 enum err store_put_blob(const char *data_dir, struct slice bytes, char ret_hex[HEX_BYTES]) {

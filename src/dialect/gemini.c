@@ -18,6 +18,7 @@ const struct dialect dialect_gemini = {
     .carried_headers = carried_headers,
     .keepalive = {"\r\n\r\n", 4}, // its own clients take a comment for a broken chunk
     .tasks = 1u << OP_EMBED,
+    .media = MEDIA_IMAGES | MEDIA_AUDIO | MEDIA_FILES | MEDIA_REMOTE,
     .counts_tokens = true,
     .signs_thinking = true,
     .signs_calls = true,

@@ -116,6 +116,10 @@ static uint64_t memory(const struct target_live *live) {
     return (uint64_t)atomic_load_explicit(&live->engine_memory_bytes, memory_order_relaxed);
 }
 
+static uint64_t vram(const struct target_live *live) {
+    return (uint64_t)atomic_load_explicit(&live->engine_vram_bytes, memory_order_relaxed);
+}
+
 static void engine_write(const struct snapshot *s, struct buf *out) {
     static const struct {
         const char *name, *type, *help;
@@ -126,6 +130,7 @@ static void engine_write(const struct snapshot *s, struct buf *out) {
         {"gridtie_engine_loads_total", "counter", "Starts of a llama-server.", loads},
         {"gridtie_engine_evictions_total", "counter", "Times that a model went for another.", evictions},
         {"gridtie_engine_memory_bytes", "gauge", "Memory of a loaded model, 0 if it is not loaded.", memory},
+        {"gridtie_engine_vram_bytes", "gauge", "Graphics memory of a loaded model, 0 if it is not loaded.", vram},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         metric_head(out, rows[i].name, rows[i].type, rows[i].help);

@@ -204,6 +204,7 @@ static bool config_swap(struct daemon *d, struct buf *problems) {
     d->config = c;
     config_apply_log(c);
     outgoing_set_offline(c->offline || d->offline);
+    models_watch(d);
     return true;
 }
 
@@ -358,6 +359,7 @@ static bool daemon_open(struct daemon *d, const char *data_dir, const char *runt
         return false;
     for (unsigned i = 0; i < d->n_shifts; i++)
         d->shifts[i].worker.grid = d->grid;
+    models_watch(d);
     keeper_start(&d->keeper);
     return daemon_listen(d, problem);
 }

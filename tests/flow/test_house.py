@@ -30,15 +30,16 @@ real = pytest.mark.skipif(not os.access(LLAMA, os.X_OK) or not os.path.exists(TI
 
 @pytest.fixture
 def house(gridtie, tmp_path):
-    """house({name: mode}, memory, engine=…, **config): fake models that weigh 256 MiB each, a hole in a file."""
-    def start(models, memory, engine=None, **more):
+    """house({name: mode}, memory, engine=…, env=…, **config): fake models that weigh 256 MiB each, a hole in a file."""
+    def start(models, memory, engine=None, env=None, **more):
         weights = tmp_path / "w.gguf"
         with open(weights, "wb") as f:
             f.write(b"GGUF\x03" + bytes(19))
             f.truncate(256 * MIB)
         rows = [{"name": name, "file": str(weights), **(mode if isinstance(mode, dict) else {"args": ["--fake", mode]})}
                 for name, mode in models.items()]
-        return gridtie({"engine": {"enabled": True, "binary": FAKE, "memory": memory, "models": rows, **(engine or {})}, **more})
+        return gridtie({"engine": {"enabled": True, "binary": FAKE, "memory": memory, "models": rows, **(engine or {})}, **more},
+                       env=env)
     return start
 
 
@@ -74,6 +75,78 @@ class Streaming(threading.Thread):
 
     def run(self):
         self.reply = self.daemon_.post(self.path, self.body, timeout=60)
+
+
+# ---- graphics cards: a fake llama-server that lists one of 1,000 MiB, and a fake driver that tells what each server takes
+
+
+def card(size=1000, taken=None):
+    env = {"FAKE_DEVICES": f"CUDA0: Fake ({size} MiB, {size} MiB free)", "LD_LIBRARY_PATH": str(Path(FAKE).parent)}
+    return {**env, "FAKE_VRAM_MIB": str(taken)} if taken is not None else env
+
+
+@fake
+def test_a_card_is_shared_out_by_what_its_driver_tells(house):
+    daemon = house({"a": "ok", "b": "ok"}, "10GiB", env=card(taken=10))
+    for name in "ab":  # 900 MiB are for models: the second, estimated at 882, fits beside the first as measured
+        assert ask(daemon, "openai", f"local/{name}", timeout=60)[0].status == 200
+    assert set(loaded(daemon)) == {"a", "b"}
+    assert [m["vram_bytes"] for m in loaded(daemon).values()] == [10 * MIB] * 2
+    assert daemon.get("/gridtie/v1/ps").json["vram_budget_bytes"] == 900 * MIB
+    assert {m["size_vram"] for m in daemon.get("/api/ps").json["models"]} == {10 * MIB}
+    assert engine_number(daemon, "vram_bytes", "a") == 10 * MIB
+    table = daemon.cli("ps")
+    assert "VRAM" in table.stdout and "20 MiB of 900 MiB of graphics memory" in table.stdout, table.stdout
+
+
+@fake
+def test_a_full_card_is_made_room_on_though_there_is_memory(house):
+    daemon = house({"a": "ok", "b": "ok"}, "10GiB", env=card(taken=300))
+    for name in "abab":
+        assert ask(daemon, "openai", f"local/{name}", timeout=60)[0].status == 200
+    assert engine_number(daemon, "evictions_total", "a") == 1 and engine_number(daemon, "loads_total", "b") == 1
+    assert engine_number(daemon, "loads_total", "a") == 2 and set(loaded(daemon)) == {"a", "b"}  # as measured both fit
+
+
+@fake
+def test_a_busy_model_keeps_its_card_and_the_refusal_says_so(house):
+    daemon = house({"a": "ok", "b": "ok"}, "10GiB", engine={"wait": "300ms", "ping": "0s", "preload": ["a"]}, env=card())
+    eventually(lambda: loaded(daemon), 30, "a is loaded, however long that takes")
+    busy = Streaming(daemon, "local/a", 4)
+    reply = daemon.post(*chat("openai", "local/b"))
+    text = assert_error_shape("openai", reply)
+    assert reply.status == 503 and "model 'b' needs about 882 MiB of graphics memory" in text, text
+    assert "(engine.gpu_memory, 900 MiB): 'a' (882 MiB) answers 1 request" in text, text
+    busy.join()
+    assert busy.reply.status == 200 and engine_number(daemon, "evictions_total", "a") == 0
+
+
+@fake
+def test_a_model_that_never_fits_the_card_is_told_what_would_help(house):
+    daemon = house({"a": {"gpu_layers": "all", "args": ["--fake", "ok"]}, "b": "ok", "c": {"gpu_layers": "0", "args": ["--fake", "ok"]}},
+                   "10GiB", engine={"gpu_memory": "200MiB"}, env=card())
+    text = assert_error_shape("openai", daemon.post(*chat("openai", "local/a")))
+    assert "needs at least 256 MiB" in text and "of graphics memory for gpu_layers: all" in text, text
+    assert "200 MiB are for models" in text and "gpu_layers: auto" in text, text
+    for name in "bc":  # llama-server puts on the card what fits; nothing but itself
+        assert ask(daemon, "openai", f"local/{name}", timeout=60)[0].status == 200
+    eventually(lambda: loaded(daemon)["c"]["vram_bytes"] == 200 * MIB, 5, "all there is: nobody measured it")
+
+
+@fake
+@pytest.mark.parametrize("bound, margin", [("2GiB", "6552"), ("7800MiB", None), (None, None)])
+def test_llama_server_is_told_what_to_leave_free(house, bound, margin):
+    daemon = house({"a": "ok"}, "10GiB", engine={"gpu_memory": bound} if bound else {}, env=card(8000))
+    assert ask(daemon, "openai", "local/a", timeout=60)[0].status == 200
+    argv = Path(f"/proc/{loaded(daemon)['a']['pid']}/cmdline").read_text().split("\0")
+    assert argv[argv.index("--fit-target") + 1] == margin if margin else "--fit-target" not in argv
+
+
+@fake
+def test_without_a_card_nothing_is_said_of_one(house):
+    daemon = house({"a": {"gpu_layers": "all", "args": ["--fake", "ok"]}}, "10GiB")
+    assert ask(daemon, "openai", "local/a", timeout=60)[0].status == 200
+    assert "VRAM" not in daemon.cli("ps").stdout and daemon.get("/gridtie/v1/ps").json["vram_budget_bytes"] == 0
 
 
 # ---- who goes

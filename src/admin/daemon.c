@@ -360,11 +360,11 @@ static bool daemon_open(struct daemon *d, const char *data_dir, const char *runt
     d->data_dir = data_dir;
     if (!keeper_open(&d->keeper, d, data_dir, problem) || models_open(d, data_dir))
         return false;
+    models_watch(d);
     if (grid_new(&d->main, d->config, data_dir, runtime_dir, grid_changed, d, &d->grid, problem))
         return false;
     for (unsigned i = 0; i < d->n_shifts; i++)
         d->shifts[i].worker.grid = d->grid;
-    models_watch(d);
     keeper_start(&d->keeper);
     return daemon_listen(d, problem);
 }

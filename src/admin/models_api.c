@@ -93,15 +93,17 @@ static void found_read(void *arg, enum err e, uint64_t snapshot) {
 
 static void found_changed(void *ctx) {
     struct daemon *d = ctx;
-    if (!d->draining && grid_models_refresh(d->grid, found_read, NULL))
+    if (d->grid && !d->draining && grid_models_refresh(d->grid, found_read, NULL))
         LOG(LOG_ERROR, "models of other programs changed and can't be read");
 }
 
 void models_watch(struct daemon *d) {
     bool wanted = d->config->engine.enabled && d->config->store_found;
-    if (wanted && !d->watch &&
-        foreign_watch_new(&d->main, LIMIT_WATCHED_FOLDERS, LIMIT_LOOK_MS, found_changed, d, &d->watch))
-        LOG(LOG_ERROR, "no memory to watch what other programs hold: a reload looks at it");
+    if (wanted && !d->watch) {
+        if (foreign_watch_new(&d->main, LIMIT_WATCHED_FOLDERS, LIMIT_LOOK_MS, found_changed, d, &d->watch))
+            LOG(LOG_ERROR, "no memory to watch what other programs hold: a reload looks at it");
+        found_changed(d); // at a reload they were read before; at the start there is no grid yet, and they will be
+    }
     if (wanted || !d->watch)
         return;
     foreign_watch_close(d->watch);

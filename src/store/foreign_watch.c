@@ -240,10 +240,10 @@ static void walk_done(void *arg) {
             mem_free(w);
         return;
     }
-    bool fresh = watches_adopt(w, k), other = k->times != w->times, first = w->times == 0;
+    bool fresh = watches_adopt(w, k), other = k->times != w->times;
     w->times = k->times;
     walk_free(k);
-    w->told &= !other || first;
+    w->told &= !other;
     if (fresh || w->again) {
         w->again = false;
         watch_walk(w);
@@ -256,20 +256,30 @@ static void walk_done(void *arg) {
     w->changed(w->ctx);
 }
 
-static void watch_walk(struct foreign_watch *w) {
-    struct walk *k = w->walk ? NULL : mem_zalloc(sizeof *k);
-    w->again |= w->walk != NULL;
+static struct walk *walk_new(struct foreign_watch *w) {
+    struct walk *k = mem_zalloc(sizeof *k);
     if (!k)
-        return;
+        return NULL;
     *k = (struct walk){.w = w};
     arena_init(&k->arena, WALK_ARENA_BYTES, 0);
     k->v = arena_array(&k->arena, LIMIT_LOOKED_FOLDERS, sizeof *k->v);
-    if (k->v && loop_offload(w->loop, walk_work, walk_done, k) == ERR_OK) {
-        w->walk = k;
-        timer_stop(&w->look);
-        return;
-    }
+    if (k->v)
+        return k;
     walk_free(k);
+    return NULL;
+}
+
+static void watch_walk(struct foreign_watch *w) {
+    w->again |= w->walk != NULL;
+    if (w->walk)
+        return;
+    timer_stop(&w->look);
+    w->walk = walk_new(w);
+    if (w->walk && loop_offload(w->loop, walk_work, walk_done, w->walk) == ERR_OK)
+        return;
+    if (w->walk)
+        walk_free(w->walk);
+    w->walk = NULL;
     timer_start(&w->look, w->look_ms);
 }
 
@@ -293,6 +303,13 @@ enum err foreign_watch_new(struct loop *l, unsigned most, uint64_t look_ms, void
         .loop = l, .most = most, .look_ms = look_ms, .changed = changed, .ctx = ctx, .n_handles = 2, .told = true};
     timer_init(&w->quiet, l, quiet_due, w);
     timer_init(&w->look, l, look_due, w);
+    struct walk *k = walk_new(w);
+    if (k) { // what it finds is what the caller reads next; whatever comes later is a change
+        walk_do(k);
+        (void)watches_adopt(w, k);
+        w->times = k->times;
+        walk_free(k);
+    }
     watch_walk(w);
     *ret = w;
     return ERR_OK;

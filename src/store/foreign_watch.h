@@ -6,8 +6,8 @@
 
 struct foreign_watch;
 // changed: called on the loop's thread, some moments after the last change. most: folders that are watched at most
-// (LIMIT_WATCHED_FOLDERS); look_ms: how often those beyond are looked at (LIMIT_LOOK_MS). Begins at once, on the pool.
-// ERR_NO_MEMORY.
+// (LIMIT_WATCHED_FOLDERS); look_ms: how often those beyond are looked at (LIMIT_LOOK_MS). Blocks for a
+// first look; what comes after it is told, so models are read after this. ERR_NO_MEMORY.
 MUST_CHECK enum err foreign_watch_new(struct loop *l, unsigned most, uint64_t look_ms, void (*changed)(void *ctx),
                                       void *ctx, struct foreign_watch **ret);
 // No call of changed any more; freed when the loop has turned. NULL is allowed.

@@ -45,8 +45,10 @@ static bool stand_up(struct stand *x, unsigned most, uint64_t look_ms) {
     (void)unsetenv("HF_HUB_CACHE");
     file_put(x, ".lmstudio/models/maker/model", "a.gguf");
     file_put(x, ".cache/huggingface/hub/models--o--n/blobs", NULL);
-    if (foreign_watch_new(&x->l, most, look_ms, on_change, x, &x->w) != ERR_OK)
-        return false;
+    return foreign_watch_new(&x->l, most, look_ms, on_change, x, &x->w) == ERR_OK;
+}
+
+static bool stand_quiet(struct stand *x) {
     for (int i = 0; i < 20; i++) { // until its walks are over
         wire_turns(&x->l, 5);
         (void)usleep(5000);
@@ -71,7 +73,7 @@ static bool is_told(struct stand *x) {
 
 TEST(foreign_watch_tells_of_what_comes_and_goes) {
     struct stand x;
-    CHECK(stand_up(&x, 100, 1000000));
+    CHECK(stand_up(&x, 100, 1000000) && stand_quiet(&x));
     file_put(&x, ".lmstudio/models/maker/model", "b.gguf");
     CHECK(is_told(&x));
     file_drop(&x, ".lmstudio/models/maker/model/b.gguf");
@@ -89,7 +91,7 @@ TEST(foreign_watch_tells_of_what_comes_and_goes) {
 
 TEST(foreign_watch_awaits_what_is_not_there_yet) {
     struct stand x;
-    CHECK(stand_up(&x, 100, 1000000));
+    CHECK(stand_up(&x, 100, 1000000) && stand_quiet(&x));
     file_put(&x, ".ollama", "history"); // a step on the way
     (void)is_told(&x);
     file_put(&x, ".ollama/models/manifests/host/library/model", "8b");
@@ -99,9 +101,18 @@ TEST(foreign_watch_awaits_what_is_not_there_yet) {
     stand_down(&x);
 }
 
+TEST(foreign_watch_misses_nothing_before_its_first_turn) {
+    struct stand x;
+    CHECK(stand_up(&x, 100, 1000000));
+    file_put(&x, ".lmstudio/models/new/model", "b.gguf");
+    file_put(&x, ".ollama/models/manifests/host/library/model", "8b");
+    CHECK(is_told(&x));
+    stand_down(&x);
+}
+
 TEST(foreign_watch_looks_where_it_may_not_watch) {
     struct stand x;
-    CHECK(stand_up(&x, 1, 100));
+    CHECK(stand_up(&x, 1, 100) && stand_quiet(&x));
     file_put(&x, ".lmstudio/models/maker/model", "b.gguf");
     CHECK(is_told(&x));
     stand_down(&x);
@@ -110,7 +121,7 @@ TEST(foreign_watch_looks_where_it_may_not_watch) {
 TEST(foreign_watch_may_be_closed_at_any_moment) {
     for (int turns = 0; turns < 6; turns++) {
         struct stand x;
-        CHECK(stand_up(&x, 100, 1));
+        CHECK(stand_up(&x, 100, 1) && stand_quiet(&x));
         file_put(&x, ".lmstudio/models/maker/model", "b.gguf");
         wire_turns(&x.l, turns);
         x.told = false;

@@ -81,12 +81,17 @@ static void client_is_closed(void *arg) {
     loop_stop(&s->worker.loop);
 }
 
-static void server_is_closed(void *arg) {
+static void exchanges_are_over(void *arg) {
     struct shift *s = arg;
     if (s->worker.client)
         client_close(s->worker.client, client_is_closed, s);
     else
         client_is_closed(s);
+}
+
+static void server_is_closed(void *arg) {
+    struct shift *s = arg;
+    worker_when_empty(&s->worker, exchanges_are_over, s);
 }
 
 // Also of a shift that was opened in part.

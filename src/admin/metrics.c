@@ -129,6 +129,10 @@ static uint64_t memory(const struct target_live *live) {
     return (uint64_t)atomic_load_explicit(&live->engine_memory_bytes, memory_order_relaxed);
 }
 
+static uint64_t vram(const struct target_live *live) {
+    return (uint64_t)atomic_load_explicit(&live->engine_vram_bytes, memory_order_relaxed);
+}
+
 static void engine_write(const struct snapshot *s, struct buf *out) {
     static const struct {
         const char *name, *type, *help;
@@ -139,6 +143,7 @@ static void engine_write(const struct snapshot *s, struct buf *out) {
         {"gridtie_engine_loads_total", "counter", "Starts of a llama-server.", loads},
         {"gridtie_engine_evictions_total", "counter", "Times that a model went for another.", evictions},
         {"gridtie_engine_memory_bytes", "gauge", "Memory of a loaded model, 0 if it is not loaded.", memory},
+        {"gridtie_engine_vram_bytes", "gauge", "Graphics memory of a loaded model, 0 if it is not loaded.", vram},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         metric_head(out, rows[i].name, rows[i].type, rows[i].help);
@@ -157,6 +162,32 @@ static void privacy_write(struct daemon *d, struct buf *out) {
     buf_printf(out, "gridtie_privacy_scanned_bytes_total %llu\n", (unsigned long long)scanned);
     metric_head(out, "gridtie_privacy_replaced_total", "counter", "Attempts that left with stand-ins in them.");
     buf_printf(out, "gridtie_privacy_replaced_total %llu\n", (unsigned long long)replaced);
+}
+
+// How long single events kept a loop, of all loops together: meanwhile every stream of it stands still.
+static void stalls_write(const struct daemon *d, struct buf *out) {
+    uint64_t sum_us = 0, longest_us = 0, n = 0;
+    metric_head(out, "gridtie_loop_stall_seconds", "histogram", "How long one event kept its loop from the others.");
+    for (size_t b = 0; b <= STALL_BUCKETS; b++) {
+        for (unsigned i = 0; i < d->n_shifts; i++)
+            n += load(&d->shifts[i].worker.loop.stalls.bucket[b]);
+        if (b < STALL_BUCKETS)
+            buf_printf(out, "gridtie_loop_stall_seconds_bucket{le=\"%g\"} ", (double)stall_bounds_us[b] / 1e6);
+        else
+            buf_append_str(out, "gridtie_loop_stall_seconds_bucket{le=\"+Inf\"} ");
+        buf_append_u64(out, n);
+        buf_append_char(out, '\n');
+    }
+    for (unsigned i = 0; i < d->n_shifts; i++) {
+        const struct stalls *s = &d->shifts[i].worker.loop.stalls;
+        uint64_t longest = load(&s->longest_us);
+        sum_us += load(&s->sum_us);
+        longest_us = longest > longest_us ? longest : longest_us;
+    }
+    buf_printf(out, "gridtie_loop_stall_seconds_sum %g\n", (double)sum_us / 1e6);
+    buf_printf(out, "gridtie_loop_stall_seconds_count %llu\n", (unsigned long long)n);
+    metric_head(out, "gridtie_loop_longest_stall_seconds", "gauge", "The longest of them since the daemon started.");
+    buf_printf(out, "gridtie_loop_longest_stall_seconds %g\n", (double)longest_us / 1e6);
 }
 
 static void daemon_write(struct daemon *d, struct buf *out) {
@@ -183,6 +214,7 @@ static void daemon_write(struct daemon *d, struct buf *out) {
 void metrics_write(struct shift *s, struct buf *out) {
     const struct snapshot *snap = s->worker.snap;
     daemon_write(s->d, out);
+    stalls_write(s->d, out);
     privacy_write(s->d, out);
     counters_write(snap, out);
     overruns_write(snap, out);

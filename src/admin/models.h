@@ -25,6 +25,10 @@ void blob_begin(struct shift *s, struct conn *c, const struct http_request *r);
 void blob_piece(struct shift *s, struct conn *c, void *user, struct slice bytes);
 void blob_put(struct shift *s, struct conn *c, const struct http_request *r); // all of it has come
 
+// --- store_api.c: what the store takes, and the pulls that were cut
+bool store_is_asked(const struct http_request *r);
+void store_show(struct shift *s, struct conn *c, const struct http_request *r);
+
 // --- show.c: answers what a local model is, from its GGUF, off the loop
 void show_start(struct shift *s, struct conn *c, const struct target *t, bool verbose);
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/change.h"
+#include "store/leftovers.h"
 #include "store/pull.h"
 #include "switch/admit.h"
 #include "switch/sink.h"
@@ -79,7 +80,7 @@ static uint64_t store_changed(void *ctx, struct job *j) {
 }
 
 enum err models_open(struct daemon *d, const char *data_dir) {
-    store_sweep(data_dir);
+    leftovers_sweep(data_dir, true);
     return jobs_new(data_dir, store_changed, d, &d->jobs);
 }
 
@@ -197,6 +198,8 @@ static serve_fn *serve_of(const struct http_request *r) {
         return serve_push;
     if (head && slice_starts(r->path, "/api/blobs/"))
         return blob_ask;
+    if (store_is_asked(r))
+        return store_show;
     return blob_is_upload(r) ? blob_put : NULL;
 }
 

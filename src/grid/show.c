@@ -82,6 +82,7 @@ void grid_ps_json(struct grid *g, struct buf *out) {
     struct json_writer w = JSON_WRITER(out);
     json_obj(&w);
     json_kv_int(&w, "budget_bytes", engine_budget_bytes(&s->config->engine));
+    json_kv_int(&w, "vram_budget_bytes", LOAD(*lives_card_budget(g->lives)));
     json_key(&w, "models");
     json_arr(&w);
     for (size_t i = 0; i < s->n_targets; i++) {

@@ -30,6 +30,7 @@ struct lives {
     _Atomic unsigned refs;
     struct live_entry *targets[LIVES_BUCKETS]; // by their names' hash
     struct endpoint_entry *endpoints;
+    _Atomic int64_t card_budget;
 };
 
 struct endpoint_face {
@@ -53,6 +54,10 @@ struct lives *lives_new(void) {
     if (l)
         atomic_init(&l->refs, 1);
     return l;
+}
+
+_Atomic int64_t *lives_card_budget(struct lives *l) {
+    return &l->card_budget;
 }
 
 struct lives *lives_ref(struct lives *l) {

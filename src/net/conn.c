@@ -13,8 +13,9 @@
 #include "net/conn.h"
 #include "net/outgoing.h"
 
-#define HEAD_READ_BYTES ((size_t)16 << 10)      // a head and a small body; what is behind it is read in place
-#define BODY_READ_BYTES ((size_t)256 << 10)     // of a long body, read in place
+#define HEAD_READ_BYTES ((size_t)16 << 10)  // a head and a small body; what is behind it is read in place
+#define BODY_READ_BYTES ((size_t)256 << 10) // of a body, read in place
+#define LONG_READ_BYTES ((size_t)32 << 10)  // of what is behind that: libuv reads 32 times before anyone else's turn
 #define BODY_READ_LEAST_BYTES ((size_t)4 << 10) // less comes by the shared buffer
 #define CHUNK_OVERHEAD 16                       // bytes of framing a byte of a chunked body may cost; a sane chunk: 6
 #define LINGER_MS 2000                          // nginx waits up to 30 s; a client on its way reads its answer sooner
@@ -28,7 +29,10 @@ static void conn_input(struct conn *c, struct slice bytes);
 static void conn_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
     struct conn *c = h->data;
     (void)suggested;
-    size_t most = c->upload ? LOOP_READ_BYTES : BODY_READ_BYTES; // of an upload, `in` has room for no more
+    bool is_long = c->in.len - c->head_bytes >= BODY_READ_BYTES;
+    size_t most = c->upload ? LOOP_READ_BYTES
+                  : is_long ? LONG_READ_BYTES
+                            : BODY_READ_BYTES; // an upload's `in` has no more
     size_t left = c->body_left < most ? (size_t)c->body_left : most;
     if (c->state == CONN_BODY && !c->msg.chunked && left >= BODY_READ_LEAST_BYTES && buf_reserve(&c->in, left))
         *buf = uv_buf_init(c->in.p + c->in.len, (unsigned)left);
@@ -56,14 +60,14 @@ void conn_piece_taken(struct conn *c) {
         return;
     c->in.len = c->head_bytes;
     c->raw_bytes = 0;
-    loop_tick(c->server->loop);
+    loop_tick(c->server->loop, c);
     conn_reading(c, true);
     conn_body_came(c);
 }
 
 static void conn_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     struct conn *c = stream->data;
-    loop_tick(c->server->loop);
+    loop_tick(c->server->loop, c);
     if (n == 0 || c->state == CONN_CLOSED)
         return;
     if (n < 0) {
@@ -241,6 +245,15 @@ static struct slice target_path(struct slice target, struct slice *ret_host) {
     return slash == SIZE_MAX ? SLICE("/") : slice_from(rest, slash);
 }
 
+// As it is meant: "//v1/models/" is what a base URL that ends with a slash makes of it.
+static struct slice path_plain(struct slice path) {
+    while (path.n > 1 && path.p[1] == '/')
+        path = slice_from(path, 1);
+    while (path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--;
+    return path;
+}
+
 static bool request_make(struct conn *c, const struct header *v) {
     const struct message *m = &c->msg;
     struct request *q = mem_alloc(sizeof *q + m->n * sizeof *v);
@@ -277,8 +290,9 @@ static int request_check(struct conn *c, const char **ret_text) {
     struct slice target_host;
     r->path = target_path(r->target, &target_host);
     r->query = r->path;
-    r->path = slice_split(&r->query, '?');
+    r->path = path_plain(slice_split(&r->query, '?'));
     struct slice host = headers_get(&r->headers, "host"), expect = headers_get(&r->headers, "expect");
+    struct slice coding = headers_get(&r->headers, "content-encoding");
     size_t n_hosts = hosts_count(&r->headers);
     *ret_text = "the request's target is not valid";
     if (!r->path.p || slice_is(r->method, "CONNECT"))
@@ -295,7 +309,10 @@ static int request_check(struct conn *c, const char **ret_text) {
     if (c->guarded && !guard_origin_allowed(c->server, &r->headers))
         return 403;
     *ret_text = "only Expect: 100-continue is understood";
-    return expect.p && !slice_eq_nocase(expect, SLICE("100-continue")) ? 417 : 0;
+    if (expect.p && !slice_eq_nocase(expect, SLICE("100-continue")))
+        return 417;
+    *ret_text = "a compressed body is not understood; send it as it is";
+    return coding.p && !slice_eq_nocase(coding, SLICE("identity")) ? 415 : 0;
 }
 
 static void conn_keep_behind(struct conn *c, struct slice bytes) {

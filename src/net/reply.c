@@ -122,7 +122,7 @@ static void conn_on_written(uv_write_t *w, int status) {
     buf_done(&c->flying);
     if (c->state == CONN_CLOSED)
         return;
-    loop_tick(c->server->loop);
+    loop_tick(c->server->loop, c);
     if (!status && c->out.len)
         conn_send(c, NULL, 0);
     if (status || c->broken)

@@ -113,8 +113,7 @@ static int64_t media_bytes(const struct part *p, int64_t *ret_n) {
 }
 
 // No tokenizer makes more tokens of a text than it has bytes; what a provider adds is allowed for.
-static int64_t input_bound(const struct exchange *x) {
-    const struct request *r = x->request;
+int64_t money_input_bound(const struct exchange *x, const struct request *r) {
     int64_t text = x->in.body.n ? (int64_t)x->in.body.n : x->estimated_tokens * 4, media = 0, n = 0;
     for (const struct message *m = r->messages; m; m = m->next) {
         text += MESSAGE_TOKENS;
@@ -141,7 +140,7 @@ static void terms_fill(struct attempt *at) {
     const struct exchange *x = at->x;
     at->terms = (struct bid_terms){.price = &at->t->price,
                                    .habit = &at->t->live->habit,
-                                   .input_bound = input_bound(x),
+                                   .input_bound = x->input_bound,
                                    .want = output_wanted(x, at->t),
                                    .choices = x->request->n > 0 ? x->request->n : 1};
 }

@@ -7,6 +7,9 @@
 #define MONEY_OUT_UNPRICED \
     "its price is unknown and a budget applies (name it in catalogue.models, or set budgets.unpriced: allow)"
 
+// --- read
+// So many tokens no tokenizer makes of r, which is x's or will be. Looks at all its messages.
+int64_t money_input_bound(const struct exchange *x, const struct request *r);
 // --- admit
 // Who pays: the whole, the key, and the run if the client names one. Bad headers and stopped runs are refused.
 enum step_result money_admit(struct exchange *x);

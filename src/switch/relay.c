@@ -262,6 +262,15 @@ enum err relay_close(struct attempt *at) {
     return e;
 }
 
+void relay_write(struct attempt *at) {
+    struct exchange *x = at->x;
+    struct identity who = exchange_identity(x);
+    if (x->request->stream || at->verbatim)
+        return;
+    if (x->dialect->write_answer(&x->arena, x->request, at->answer, &who, &at->out) || at->out.failed)
+        buf_done(&at->out);
+}
+
 void relay_rest(struct attempt *at) {
     struct exchange *x = at->x;
     if (x->winner != at || at->out.len == 0 || !x->sink.ops || !x->request->stream)

@@ -169,27 +169,11 @@ static void call_start(struct shift *s, struct conn *c, struct call *k) {
 
 // ---- query strings
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 struct slice api_query(struct slice query, const char *name, char *to, size_t room) {
     while (query.n) {
         struct slice value = slice_split(&query, '&'), key = slice_split(&value, '=');
-        if (!slice_is(key, name))
-            continue;
-        size_t n = 0;
-        for (size_t i = 0; i < value.n && n < room; i++) {
-            bool coded = value.p[i] == '%' && i + 2 < value.n + 0 && hex_digit(value.p[i + 1]) >= 0 &&
-                         hex_digit(value.p[i + 2]) >= 0;
-            to[n++] = coded ? (char)(hex_digit(value.p[i + 1]) * 16 + hex_digit(value.p[i + 2])) : value.p[i];
-            if (coded)
-                i += 2;
-        }
-        return slice_of(to, n);
+        if (slice_is(key, name))
+            return slice_of(to, slice_percent_decode(value, to, room));
     }
     return SLICE_NONE;
 }

@@ -18,6 +18,8 @@ api_page_fn metrics_write;
 
 // --- lists.c: model lists in the dialects' shapes
 bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r);
+// Is there a list at this path, for GET?
+bool lists_has(struct slice path);
 
 // --- money.c: spending, runs, keys
 bool money_serve(struct shift *s, struct conn *c, const struct http_request *r);

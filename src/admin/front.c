@@ -18,11 +18,22 @@ static void error_of_path(struct slice path, enum err e, const char *message, st
     dialect_for_error(path)->write_error(&p, SLICE_NONE, out, ret_status);
 }
 
-static void respond_error(struct conn *c, struct slice path, enum err e, const char *message) {
+// Where the path doesn't tell whose client asks, its headers may.
+static struct slice shape_path(const struct http_request *r) {
+    if (dialect_for_error(r->path) != dialect_get(DIALECT_OPENAI))
+        return r->path;
+    if (headers_get(&r->headers, "anthropic-version").p)
+        return SLICE("/v1/messages");
+    return headers_get(&r->headers, "x-goog-api-key").p ? SLICE("/v1beta/") : r->path;
+}
+
+// Nothing is there, or not by this method: then it must be said by which (RFC 9110, 15.5.6).
+static void respond_nothing(struct conn *c, const struct http_request *r, const char *allow) {
+    const struct header h = {SLICE("allow"), slice_str(allow ? allow : "")};
     struct buf out = BUF_INIT(4096);
     int status;
-    error_of_path(path, e, message, &out, &status);
-    conn_respond(c, status, "application/json", NULL, buf_slice(&out));
+    error_of_path(shape_path(r), allow ? ERR_METHOD : ERR_NOT_FOUND, NULL, &out, &status);
+    conn_respond(c, status, "application/json", allow ? &(struct headers){&h, 1} : NULL, buf_slice(&out));
     buf_done(&out);
 }
 
@@ -64,7 +75,7 @@ static void front_request(void *ctx, struct conn *c, const struct http_request *
     }
     if (api_serve(shift_of(ctx), c, r))
         return;
-    respond_error(c, r->path, known ? ERR_METHOD : ERR_NOT_FOUND, NULL);
+    respond_nothing(c, r, known ? "POST" : lists_has(r->path) ? "GET, HEAD" : NULL);
 }
 
 static void front_credit(void *ctx, struct conn *c, void *user) {

@@ -6,6 +6,8 @@
 #include "admin/models.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/limits.h"
+#include "base/secret.h"
 #include "grid/catalogue.h"
 #include "store/name.h"
 
@@ -129,64 +131,179 @@ static void gemini_model(struct json_writer *w, struct slice name, const char *o
         json_kv_int(w, "inputTokenLimit", t->context);
     if (t && t->max_output)
         json_kv_int(w, "outputTokenLimit", t->max_output);
-    json_kv_raw(w, "supportedGenerationMethods", SLICE("[\"generateContent\",\"countTokens\"]"));
+    bool embeds = t && t->can & CAN_EMBED && !(t->can & CAN_CHAT);
+    json_kv_raw(w, "supportedGenerationMethods",
+                embeds ? SLICE("[\"embedContent\"]") : SLICE("[\"generateContent\",\"countTokens\"]"));
     json_obj_end(w);
 }
 
 typedef void model_fn(struct json_writer *w, struct slice name, const char *owner, const struct target *t);
-
-static void each_model(const struct snapshot *s, struct json_writer *w, model_fn *write) {
-    for (size_t i = 0; i < s->n_targets; i++)
-        if (!s->targets[i].alias_of)
-            write(w, list_name(&s->targets[i]), s->targets[i].endpoint->name, &s->targets[i]);
-    for (size_t i = 0; i < s->config->n_routes; i++)
-        write(w, slice_str(s->config->routes[i].name), "route", NULL);
-}
-
 static model_fn *const model_writers[] = {
     [SHAPE_OPENAI] = openai_model, [SHAPE_ANTHROPIC] = anthropic_model, [SHAPE_GEMINI] = gemini_model};
 
-static void models_write(const struct snapshot *s, enum shape shape, struct buf *out) {
+// ---- what is listed, and which part of it
+
+struct listed {
+    struct slice name;
+    const char *owner;
+    const struct target *t; // NULL: a route
+};
+
+struct listing {
+    struct listed *v;
+    size_t n;
+    size_t from, to; // the page
+    bool more;       // in the direction in which the client reads
+};
+
+static bool listing_make(struct listing *l, const struct snapshot *s, struct arena *a) {
+    *l = (struct listing){.v = arena_array(a, s->n_targets + s->config->n_routes + 1, sizeof *l->v)};
+    if (!l->v)
+        return false;
+    for (size_t i = 0; i < s->n_targets; i++)
+        if (!s->targets[i].alias_of)
+            l->v[l->n++] = (struct listed){list_name(&s->targets[i]), s->targets[i].endpoint->name, &s->targets[i]};
+    for (size_t i = 0; i < s->config->n_routes; i++)
+        l->v[l->n++] = (struct listed){slice_str(s->config->routes[i].name), "route", NULL};
+    l->to = l->n;
+    return true;
+}
+
+// A number of the query; otherwise when it is not there, SIZE_MAX when it is none.
+static size_t page_number(struct slice query, const char *name, size_t otherwise) {
+    char text[24];
+    uint64_t v = 0;
+    struct slice given = api_query(query, name, text, sizeof text);
+    if (!given.p)
+        return otherwise;
+    return slice_u64(given, &v) && v < SIZE_MAX ? (size_t)v : SIZE_MAX;
+}
+
+// The place of the model that the query names; otherwise without one, SIZE_MAX when it is not listed.
+static size_t page_mark(const struct listing *l, struct slice query, const char *key, size_t otherwise) {
+    char text[LIMIT_MODEL_NAME_BYTES];
+    struct slice name = api_query(query, key, text, sizeof text);
+    for (size_t i = 0; name.p && i < l->n; i++)
+        if (slice_eq(l->v[i].name, name))
+            return i;
+    return name.p ? SIZE_MAX : otherwise;
+}
+
+#define ANTHROPIC_PAGE 20 // API reference, models: 1 to 1000
+#define GEMINI_PAGE 50    // API reference, models.list: more than 1000 is taken for 1000
+#define PAGE_MAX 1000
+
+// NULL, or what is wrong with the query.
+static const char *anthropic_page(struct listing *l, struct slice query) {
+    size_t limit = page_number(query, "limit", ANTHROPIC_PAGE);
+    size_t after = page_mark(l, query, "after_id", l->n), before = page_mark(l, query, "before_id", l->n);
+    if (limit < 1 || limit > PAGE_MAX)
+        return "limit: expected an integer from 1 to 1000";
+    if (after == SIZE_MAX || before == SIZE_MAX)
+        return "after_id and before_id: expected a model of this list";
+    l->from = after < l->n ? after + 1 : 0;
+    l->to = before;
+    if (l->from > l->to)
+        l->from = l->to;
+    bool back = before < l->n;
+    l->more = l->to - l->from > limit;
+    if (l->more && back)
+        l->from = l->to - limit;
+    else if (l->more)
+        l->to = l->from + limit;
+    return NULL;
+}
+
+static const char *gemini_page(struct listing *l, struct slice query) {
+    size_t size = page_number(query, "pageSize", GEMINI_PAGE), from = page_number(query, "pageToken", 0);
+    if (size == SIZE_MAX)
+        return "pageSize: expected an integer";
+    if (from > l->n)
+        return "pageToken: expected one of an earlier answer";
+    if (size == 0 || size > PAGE_MAX)
+        size = size ? PAGE_MAX : GEMINI_PAGE;
+    l->from = from;
+    l->more = l->n - from > size;
+    if (l->more)
+        l->to = from + size;
+    return NULL;
+}
+
+static void put_mark(struct json_writer *w, const char *key, const struct listing *l, size_t at) {
+    if (l->to > l->from)
+        json_kv_str(w, key, l->v[at].name);
+    else
+        json_kv_null(w, key);
+}
+
+static void anthropic_page_end(struct json_writer *w, const struct listing *l) {
+    json_kv_bool(w, "has_more", l->more);
+    put_mark(w, "first_id", l, l->from);
+    put_mark(w, "last_id", l, l->to - 1);
+}
+
+static void gemini_page_end(struct json_writer *w, const struct listing *l) {
+    char text[24];
+    struct buf b = BUF_FIXED(text);
+    if (!l->more)
+        return;
+    buf_append_u64(&b, l->to);
+    json_kv_str(w, "nextPageToken", buf_slice(&b));
+}
+
+static void listing_write(const struct listing *l, enum shape shape, struct buf *out) {
     struct json_writer w = JSON_WRITER(out);
     json_obj(&w);
     if (shape == SHAPE_OPENAI)
         json_kv_cstr(&w, "object", "list");
     json_key(&w, shape == SHAPE_GEMINI ? "models" : "data");
     json_arr(&w);
-    each_model(s, &w, model_writers[shape]);
+    for (size_t i = l->from; i < l->to; i++)
+        model_writers[shape](&w, l->v[i].name, l->v[i].owner, l->v[i].t);
     json_arr_end(&w);
-    if (shape == SHAPE_ANTHROPIC) {
-        size_t n = s->n_targets, r = s->config->n_routes;
-        json_kv_bool(&w, "has_more", false);
-        json_key(&w, "first_id");
-        n   ? json_put_str(&w, list_name(&s->targets[0]))
-        : r ? json_put_cstr(&w, s->config->routes[0].name)
-            : json_put_null(&w);
-        json_key(&w, "last_id");
-        r   ? json_put_cstr(&w, s->config->routes[r - 1].name)
-        : n ? json_put_str(&w, list_name(&s->targets[n - 1]))
-            : json_put_null(&w);
-    }
+    if (shape == SHAPE_ANTHROPIC)
+        anthropic_page_end(&w, l);
+    if (shape == SHAPE_GEMINI)
+        gemini_page_end(&w, l);
     json_obj_end(&w);
 }
 
-static void openai_page(const struct daemon *d, const struct snapshot *s, struct buf *out) {
-    (void)d;
-    models_write(s, SHAPE_OPENAI, out);
+// An address whose errors have that shape.
+static struct slice shape_path(enum shape shape) {
+    static const char *const paths[] = {
+        [SHAPE_OPENAI] = "/v1/models", [SHAPE_ANTHROPIC] = "/v1/messages", [SHAPE_GEMINI] = "/v1beta/models"};
+    return slice_str(paths[shape]);
 }
 
-static void anthropic_page(const struct daemon *d, const struct snapshot *s, struct buf *out) {
+// OpenAI's list has no pages, and may be long.
+static void openai_list(const struct daemon *d, const struct snapshot *s, struct buf *out) {
+    struct arena a;
+    struct listing l;
     (void)d;
-    models_write(s, SHAPE_ANTHROPIC, out);
+    arena_init(&a, 16u << 20, 0);
+    if (listing_make(&l, s, &a))
+        listing_write(&l, SHAPE_OPENAI, out);
+    else
+        out->failed = true;
+    arena_done(&a);
 }
 
-static void gemini_page(const struct daemon *d, const struct snapshot *s, struct buf *out) {
-    (void)d;
-    models_write(s, SHAPE_GEMINI, out);
+static void serve_page(const struct snapshot *s, struct conn *c, enum shape shape, struct slice query) {
+    struct arena a;
+    struct listing l;
+    struct buf out = BUF_INIT(16u << 20);
+    arena_init(&a, 16u << 20, 0);
+    bool made = listing_make(&l, s, &a);
+    const char *wrong = !made ? NULL : shape == SHAPE_GEMINI ? gemini_page(&l, query) : anthropic_page(&l, query);
+    if (made && !wrong)
+        listing_write(&l, shape, &out);
+    if (!made || wrong)
+        api_respond_error(c, shape_path(shape), made ? ERR_BAD_FIELD : ERR_NO_MEMORY, wrong);
+    else
+        api_respond_json(c, 200, &out);
+    buf_done(&out);
+    arena_done(&a);
 }
-
-static api_page_fn *const model_pages[] = {
-    [SHAPE_OPENAI] = openai_page, [SHAPE_ANTHROPIC] = anthropic_page, [SHAPE_GEMINI] = gemini_page};
 
 // By its name in the list or its full name, with or without ":latest".
 static const struct target *target_listed(const struct snapshot *s, struct slice name) {
@@ -200,17 +317,22 @@ static const struct target *target_listed(const struct snapshot *s, struct slice
 }
 
 static void serve_model(const struct snapshot *s, struct conn *c, const struct http_request *r) {
-    struct slice name = slice_from(r->path, slice_search(r->path, SLICE("/models/")) + sizeof "/models/" - 1);
-    static const char *const errors[] = {
-        [SHAPE_OPENAI] = "/v1/models", [SHAPE_ANTHROPIC] = "/v1/messages", [SHAPE_GEMINI] = "/v1beta/models"};
+    char text[LIMIT_MODEL_NAME_BYTES];
+    struct slice coded = slice_from(r->path, slice_search(r->path, SLICE("/models/")) + sizeof "/models/" - 1);
+    struct slice name = slice_of(text, slice_percent_decode(coded, text, sizeof text));
+    enum shape shape = shape_of(r);
     const struct target *t = target_listed(s, name);
+    const struct config_route *route = config_route_named(s->config, name);
     struct buf out = BUF_INIT(65536);
     struct json_writer w = JSON_WRITER(&out);
-    if (!t) {
-        api_respond_error(c, slice_str(errors[shape_of(r)]), ERR_MODEL_NOT_FOUND, NULL);
+    if (!t && !route) {
+        api_respond_error(c, shape_path(shape), ERR_MODEL_NOT_FOUND, NULL);
         return;
     }
-    model_writers[shape_of(r)](&w, list_name(t), t->endpoint->name, t);
+    if (route) // as a request would take the name
+        model_writers[shape](&w, slice_str(route->name), "route", NULL);
+    else
+        model_writers[shape](&w, list_name(t), t->endpoint->name, t);
     api_respond_json(c, 200, &out);
     buf_done(&out);
 }
@@ -233,11 +355,26 @@ void ollama_details_json(struct json_writer *w, const struct target *t) {
     json_obj_end(w);
 }
 
+// Clients tell models apart by it, so one without a file has one made of its name.
+static void digest_json(struct json_writer *w, const struct target *t) {
+    uint8_t hash[32];
+    char hex[65];
+    struct buf b = BUF_FIXED(hex);
+    if (t->digest.n) {
+        json_kv_str(w, "digest", t->digest);
+        return;
+    }
+    sha256(slice_str(t->name), hash);
+    for (size_t i = 0; i < sizeof hash; i++)
+        buf_append_hex(&b, hash[i], 2);
+    json_kv_str(w, "digest", buf_slice(&b));
+}
+
 static void ollama_model(struct json_writer *w, const struct target *t) {
     json_kv_str(w, "name", list_name(t));
     json_kv_str(w, "model", list_name(t));
     json_kv_int(w, "size", t->size_bytes);
-    json_kv_str(w, "digest", t->digest);
+    digest_json(w, t);
     ollama_details_json(w, t);
 }
 
@@ -268,7 +405,7 @@ static void ps_model(struct json_writer *w, const struct target *t) {
     json_kv_str(w, "name", list_name(t));
     json_kv_str(w, "model", list_name(t));
     json_kv_int(w, "size", atomic_load_explicit(&t->live->engine_memory_bytes, memory_order_relaxed) + vram);
-    json_kv_str(w, "digest", t->digest);
+    digest_json(w, t);
     ollama_details_json(w, t);
     rfc3339_json(w, "expires_at", at == ENGINE_NEVER ? clock_wall_s() + CENTURIES_S : at);
     json_kv_int(w, "size_vram", vram);
@@ -362,12 +499,30 @@ static void serve_show(struct shift *shift, struct conn *c, const struct http_re
     arena_done(&a);
 }
 
+// The list's address, or that of one model.
+static bool is_models(struct slice path, bool list) {
+    static const char *const paths[] = {"/v1/models", "/v1beta/models", "/models"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct slice rest = slice_from(path, strlen(paths[i]));
+        if (slice_starts(path, paths[i]) && (list ? rest.n == 0 : rest.n > 1 && rest.p[0] == '/'))
+            return true;
+    }
+    return false;
+}
+
+bool lists_has(struct slice path) {
+    return is_models(path, true) || slice_is(path, "/api/tags") || slice_is(path, "/api/ps") ||
+           slice_is(path, "/api/version");
+}
+
 bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r) {
     const struct snapshot *snap = s->worker.snap;
     bool get = slice_is(r->method, "GET") || slice_is(r->method, "HEAD");
-    if (get && (slice_is(r->path, "/v1/models") || slice_is(r->path, "/v1beta/models")))
-        api_page(s, c, "application/json", model_pages[shape_of(r)]);
-    else if (get && (slice_starts(r->path, "/v1/models/") || slice_starts(r->path, "/v1beta/models/")))
+    if (get && is_models(r->path, true) && shape_of(r) == SHAPE_OPENAI)
+        api_page(s, c, "application/json", openai_list);
+    else if (get && is_models(r->path, true))
+        serve_page(snap, c, shape_of(r), r->query);
+    else if (get && is_models(r->path, false))
         serve_model(snap, c, r);
     else if (get && slice_is(r->path, "/api/tags"))
         api_page(s, c, "application/json", tags_page);

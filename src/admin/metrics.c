@@ -3,6 +3,7 @@
 // names from config; nothing of a client's content.
 #include "admin/api.h"
 #include "base/clock.h"
+#include "base/usd.h"
 
 static void label_value(struct buf *out, const char *s) {
     for (; *s; s++) {
@@ -74,6 +75,18 @@ static void counters_write(const struct snapshot *s, struct buf *out) {
                       (uint64_t)atomic_load_explicit(&s->targets[i].live->in_flight, memory_order_relaxed));
 }
 
+static void overruns_write(const struct snapshot *s, struct buf *out) {
+    metric_head(out, "gridtie_overrun_usd_total", "counter", "Billed above what budgets held for it.");
+    for (size_t i = 0; i < s->n_targets; i++) {
+        uint64_t picousd = load(&s->targets[i].live->overrun_picousd);
+        buf_append_str(out, "gridtie_overrun_usd_total");
+        target_labels(out, &s->targets[i]);
+        buf_append_str(out, "} ");
+        usd_append(out, picousd > INT64_MAX ? INT64_MAX : (int64_t)picousd);
+        buf_append_char(out, '\n');
+    }
+}
+
 static void errors_write(const struct snapshot *s, struct buf *out) {
     metric_head(out, "gridtie_attempt_errors_total", "counter", "Attempts that failed, by class.");
     for (size_t i = 0; i < s->n_targets; i++) {
@@ -116,6 +129,10 @@ static uint64_t memory(const struct target_live *live) {
     return (uint64_t)atomic_load_explicit(&live->engine_memory_bytes, memory_order_relaxed);
 }
 
+static uint64_t vram(const struct target_live *live) {
+    return (uint64_t)atomic_load_explicit(&live->engine_vram_bytes, memory_order_relaxed);
+}
+
 static void engine_write(const struct snapshot *s, struct buf *out) {
     static const struct {
         const char *name, *type, *help;
@@ -126,6 +143,7 @@ static void engine_write(const struct snapshot *s, struct buf *out) {
         {"gridtie_engine_loads_total", "counter", "Starts of a llama-server.", loads},
         {"gridtie_engine_evictions_total", "counter", "Times that a model went for another.", evictions},
         {"gridtie_engine_memory_bytes", "gauge", "Memory of a loaded model, 0 if it is not loaded.", memory},
+        {"gridtie_engine_vram_bytes", "gauge", "Graphics memory of a loaded model, 0 if it is not loaded.", vram},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         metric_head(out, rows[i].name, rows[i].type, rows[i].help);
@@ -198,6 +216,7 @@ void metrics_write(const struct daemon *d, const struct snapshot *snap, struct b
     stalls_write(d, out);
     privacy_write(d, out);
     counters_write(snap, out);
+    overruns_write(snap, out);
     errors_write(snap, out);
     engine_write(snap, out);
     metric_head(out, "gridtie_first_token_seconds", "histogram", "From sending a request to its first token.");

@@ -2,9 +2,22 @@
 // Byte runs: comparing, searching, splitting, numbers, UTF-8. Everything that reads text stands on these: header names,
 // JSON, config, model names. Pure functions on borrowed bytes; nothing here allocates, fails loudly or knows a locale.
 #include "base/slice.h"
+#include <endian.h>
 
 static inline char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+// A multiplication and a shift for eight bytes; what is short of eight has zeros behind it, and the length tells them apart.
+uint64_t slice_hash(struct slice s, uint64_t seed) {
+    uint64_t h = seed ^ s.n;
+    for (size_t i = 0; i < s.n; i += 8) {
+        uint64_t v = 0;
+        memcpy(&v, s.p + i, s.n - i < 8 ? s.n - i : 8);
+        h = (h ^ le64toh(v)) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 32;
+    }
+    return h;
 }
 
 bool slice_eq_nocase(struct slice a, struct slice b) {
@@ -50,6 +63,25 @@ struct slice slice_split(struct slice *rest, char c) {
     head.n = at;
     *rest = slice_of(rest->p + at + 1, rest->n - at - 1);
     return head;
+}
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t slice_percent_decode(struct slice s, char *to, size_t room) {
+    size_t n = 0;
+    for (size_t i = 0; i < s.n && n < room; i++) {
+        int high = s.p[i] == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+        bool coded = low >= 0 && high * 16 + low > 0;
+        to[n++] = coded ? (char)(high * 16 + low) : s.p[i];
+        i += coded ? 2 : 0;
+    }
+    return n;
 }
 
 bool slice_u64(struct slice s, uint64_t *ret) {

@@ -53,6 +53,8 @@ static inline struct slice slice_first(struct slice s, size_t n) {
     return (struct slice){s.p, n < s.n ? n : s.n};
 }
 
+// Of tables; no secret, and the same on every machine, so that it may be kept.
+uint64_t slice_hash(struct slice s, uint64_t seed);
 // ASCII case-insensitive, for header names.
 bool slice_eq_nocase(struct slice a, struct slice b);
 // Without ASCII white space at both ends.
@@ -72,6 +74,8 @@ bool slice_is_one_line(struct slice s);
 bool slice_is_utf8(struct slice s);
 // Bytes of the valid sequence at the start of s, 1 to 4; 0 when it is broken or s is empty.
 size_t slice_utf8_step(struct slice s);
+// Undoes %XX into `to`; as much as has room. %00 and what is no code stays. Returns the bytes written.
+size_t slice_percent_decode(struct slice s, char *to, size_t room);
 // Levenshtein distance over bytes, capped at 64 bytes a side; for "did you mean".
 unsigned slice_distance(struct slice a, struct slice b);
 

@@ -112,6 +112,18 @@ TEST(slice_steps_over_utf8) {
     CHECK_EQ(slice_utf8_step(SLICE_NONE), 0);
 }
 
+TEST(slice_undoes_percent_codes) {
+    static const struct {
+        const char *from, *to;
+    } rows[] = {{"a%2Fb", "a/b"},   {"%6d%3A%4C", "m:L"}, {"100%", "100%"}, {"%2", "%2"},
+                {"%zz%2f", "%zz/"}, {"a%00b", "a%00b"},   {"", ""}};
+    char to[32];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        CHECK(slice_is(slice_of(to, slice_percent_decode(slice_str(rows[i].from), to, sizeof to)), rows[i].to));
+    CHECK_EQ(slice_percent_decode(SLICE("%41%42%43"), to, 2), 2);
+    CHECK_MEM(to, 2, "AB", 2);
+}
+
 TEST(slice_measures_distance) {
     CHECK_EQ(slice_distance(SLICE("kitten"), SLICE("sitting")), 3);
     CHECK_EQ(slice_distance(SLICE("same"), SLICE("same")), 0);

@@ -242,11 +242,14 @@ static bool gpu_layers_ok(const char *text) {
     return strcmp(text, "auto") == 0 || strcmp(text, "all") == 0 || (slice_u64(slice_str(text), &n) && n < 65536);
 }
 
+static void gpu_layers_check(struct parse *p, const yaml_node_t *at, const char *text) {
+    if (text && !gpu_layers_ok(text))
+        problem_at(p, at, "gpu_layers: found '%.64s'; expected a number, auto or all", text);
+}
+
 static void engine_model_check(struct parse *p, const yaml_node_t *engine, size_t i) {
     const struct config_engine_model *m = &p->c->engine.models[i];
-    if (m->gpu_layers && !gpu_layers_ok(m->gpu_layers))
-        problem_at(p, place(p, engine, "models", i, "gpu_layers"),
-                   "gpu_layers: found '%.64s'; expected a number, auto or all", m->gpu_layers);
+    gpu_layers_check(p, place(p, engine, "models", i, "gpu_layers"), m->gpu_layers);
     if (m->context > 0 && m->context < 128)
         problem_at(p, place(p, engine, "models", i, "context"), "context: found %lld; expected 128 or more, or 0",
                    (long long)m->context);
@@ -255,6 +258,8 @@ static void engine_model_check(struct parse *p, const yaml_node_t *engine, size_
 static void engine_check(struct parse *p, const yaml_node_t *root) {
     const yaml_node_t *engine = node_member(p, root, "engine");
     const struct config_engine_model *v = p->c->engine.models;
+    const yaml_node_t *layers = engine ? node_member(p, engine, "gpu_layers") : NULL;
+    gpu_layers_check(p, layers ? layers : root, p->c->engine.gpu_layers);
     for (size_t i = 0; i < p->c->engine.n_models; i++)
         engine_model_check(p, engine, i);
     for (size_t i = 1; i < p->c->engine.n_models; i++)

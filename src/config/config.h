@@ -91,9 +91,11 @@ struct config_engine_model {
 
 struct config_engine {
     bool enabled;
-    const char *binary;   // NULL: searched
-    int64_t memory_bytes; // 0: from the machine
-    int64_t watts;        // of the machine while it computes, 0 unknown
+    const char *binary;       // NULL: searched
+    int64_t memory_bytes;     // 0: from the machine
+    int64_t gpu_memory_bytes; // of graphics cards; 0: from what is free
+    const char *gpu_layers;   // of models that do not say; NULL: llama-server's choice
+    int64_t watts;            // of the machine while it computes, 0 unknown
     int64_t keep_alive_ms, ready_ms, wait_ms, ping_ms;
     int64_t warm_ms;      // an idle model keeps its room against another so long at most
     int64_t threads;      // 0: from the machine
@@ -127,6 +129,7 @@ struct config {
     const char *state_dir;                          // NULL: the usual
     bool store_found;                               // models that other programs hold on this disk are used in place
     const char *store_registry, *store_huggingface; // base URLs; NULL: none, and $HF_ENDPOINT
+    const char *store_ca_file;                      // PEM; NULL: the system's authorities
     int64_t body_bytes, head_ms, body_idle_ms, keepalive_ms, connections;
     struct config_engine engine;
     struct config_endpoint *endpoints;

@@ -12,6 +12,8 @@
 static const struct dialect_address addresses[] = {
     {"POST", "/v1/messages", OP_CHAT},
     {"POST", "/v1/messages/count_tokens", OP_COUNT_TOKENS},
+    {"POST", "/messages", OP_CHAT},
+    {"POST", "/messages/count_tokens", OP_COUNT_TOKENS},
     {NULL, NULL, OP_CHAT},
 };
 
@@ -25,8 +27,10 @@ const struct dialect dialect_anthropic = {
     .addresses = addresses,
     .framing = FRAMING_SSE,
     .stream_content_type = "text/event-stream",
+    .id_header = "request-id",
     .carried_headers = carried_headers,
     .keepalive = {PING, sizeof PING - 1},
+    .media = MEDIA_IMAGES | MEDIA_FILES | MEDIA_REMOTE,
     .counts_tokens = true,
     .signs_thinking = true,
     .read_request = anthropic_read_request,

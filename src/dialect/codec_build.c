@@ -89,6 +89,7 @@ static void note_part(struct request *r, const struct part *p) {
     r->has_images |= p->kind == PART_IMAGE;
     r->has_audio |= p->kind == PART_AUDIO;
     r->has_documents |= p->kind == PART_DOCUMENT;
+    r->has_files |= p->kind == PART_DOCUMENT && !p->text.n;
     r->has_thinking |= p->kind == PART_THINK;
     r->has_remote_media |= p->url.n > 0;
     for (const struct part *inner = p->content; inner; inner = inner->next)
@@ -97,8 +98,10 @@ static void note_part(struct request *r, const struct part *p) {
 
 static void note_media(struct request *r) {
     for (const struct message *m = r->messages; m; m = m->next)
-        for (const struct part *p = m->parts; p; p = p->next)
+        for (const struct part *p = m->parts; p; p = p->next) {
             note_part(r, p);
+            r->has_foreign |= m->role == ROLE_USER && p->kind == PART_OPAQUE;
+        }
 }
 
 enum err request_complete(struct field_reader *rd, struct request *r) {

@@ -25,6 +25,14 @@ enum quirk {
     QUIRK_PREFERENCES = 1 << 6,  // OpenRouter's `provider`, preferences among its providers, is understood
 };
 
+// What else than text a format's messages have a place for.
+enum media {
+    MEDIA_IMAGES = 1 << 0,
+    MEDIA_AUDIO = 1 << 1,
+    MEDIA_FILES = 1 << 2,  // documents that are not plain text
+    MEDIA_REMOTE = 1 << 3, // by an address that the upstream fetches
+};
+
 // Where a client reaches this dialect. "{model}" in a path stands for one or more bytes, slashes too.
 #define MODEL_IN_PATH "{model}"
 struct dialect_address {
@@ -83,9 +91,11 @@ struct dialect {
     const struct dialect_address *addresses; // ends with method NULL
     enum framing framing;
     const char *stream_content_type;
+    const char *id_header;              // where its clients look for the request's id; NULL: nowhere
     const char *const *carried_headers; // client's headers that travel to an upstream of this dialect, NULL-terminated
     struct slice keepalive;             // bytes that keep a waiting stream open; empty: none
     unsigned tasks;                     // bits 1 << enum op: what else an upstream can do: OP_EMBED, OP_RERANK
+    unsigned media;                     // bits enum media: what messages to an upstream can hold besides text
     bool counts_tokens;                 // an upstream has an address for OP_COUNT_TOKENS
     bool signs_thinking;                // its thinking has a field for a signature
     bool signs_calls;                   // its calls have one

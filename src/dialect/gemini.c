@@ -16,8 +16,9 @@ const struct dialect dialect_gemini = {
     .framing = FRAMING_SSE,
     .stream_content_type = "text/event-stream",
     .carried_headers = carried_headers,
-    .keepalive = {"\r\n\r\n", 4}, // its own clients take a comment for a broken chunk
+    .keepalive = {NULL, 0}, // its clients take a comment, and older ones an empty line too, for a broken chunk
     .tasks = 1u << OP_EMBED,
+    .media = MEDIA_IMAGES | MEDIA_AUDIO | MEDIA_FILES | MEDIA_REMOTE,
     .counts_tokens = true,
     .signs_thinking = true,
     .signs_calls = true,
@@ -264,7 +265,6 @@ void gemini_problem_of(struct arena *a, int status, yyjson_val *root, struct pro
     *ret = PROBLEM(error_of(status, word, message));
     ret->status = status;
     ret->detail = arena_copy(a, slice_first(message, DETAIL_BYTES));
-    ret->code = word.n ? arena_copy(a, slice_first(word, 64)) : SLICE_NONE;
     read_details(a, yyjson_obj_get(error, "details"), ret);
     if (err_row(ret->err)->fault == FAULT_CLIENT)
         ret->message = ret->detail;

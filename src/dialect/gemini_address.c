@@ -21,6 +21,11 @@ const struct dialect_address gemini_addresses[] = {
     {"POST", "/v1/models/{model}:countTokens", OP_COUNT_TOKENS},
     {"POST", "/v1/models/{model}" EMBED_ONE, OP_EMBED},
     {"POST", "/v1/models/{model}" EMBED_MANY, OP_EMBED},
+    {"POST", "/models/{model}:generateContent", OP_CHAT},
+    {"POST", "/models/{model}" STREAM, OP_CHAT},
+    {"POST", "/models/{model}:countTokens", OP_COUNT_TOKENS},
+    {"POST", "/models/{model}" EMBED_ONE, OP_EMBED},
+    {"POST", "/models/{model}" EMBED_MANY, OP_EMBED},
     {"POST", "/v1beta/{model}:generateContent", OP_CHAT}, // behind those with "models/", which it would match too
     {"POST", "/v1beta/{model}" STREAM, OP_CHAT},
     {"POST", "/v1beta/{model}:countTokens", OP_COUNT_TOKENS},
@@ -34,27 +39,13 @@ const struct dialect_address gemini_addresses[] = {
     {NULL, NULL, OP_CHAT},
 };
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static struct slice percent_decoded(struct arena *a, struct slice s) {
     char *out = arena_alloc(a, s.n + 1);
-    size_t n = 0;
-    for (size_t i = 0; out && i < s.n; i++) {
-        int high = s.p[i] == '%' && i + 2 < s.n ? hex_value(s.p[i + 1]) : -1;
-        int low = high >= 0 ? hex_value(s.p[i + 2]) : -1;
-        bool coded = low >= 0 && high * 16 + low > 0;
-        out[n++] = coded ? (char)(high * 16 + low) : s.p[i];
-        i += coded ? 2 : 0;
-    }
-    if (out)
-        out[n] = 0;
-    return out ? slice_of(out, n) : SLICE_NONE;
+    if (!out)
+        return SLICE_NONE;
+    size_t n = slice_percent_decode(s, out, s.n);
+    out[n] = 0;
+    return slice_of(out, n);
 }
 
 static bool query_has(struct slice query, const char *pair) {

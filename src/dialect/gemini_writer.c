@@ -382,8 +382,6 @@ static enum err dispatch(struct stream_writer *w, const struct event *ev, struct
         (void)usage_merge(&w->usage, &ev->usage);
         return ERR_OK;
     case EV_PING:
-        if (!w->array)
-            buf_append(out, dialect_get(DIALECT_GEMINI)->keepalive);
         return ERR_OK;
     case EV_ERROR:
         on_error(w, ev->problem ? ev->problem : &unknown, out);

@@ -69,6 +69,7 @@ const struct dialect dialect_ollama = {
     .carried_headers = carried_headers,
     .keepalive = {NULL, 0},
     .tasks = 1u << OP_EMBED,
+    .media = MEDIA_IMAGES,
     .read_request = ollama_read_request,
     .write_answer = ollama_write_answer,
     .writer_new = ollama_writer_new,

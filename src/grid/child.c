@@ -112,6 +112,11 @@ const char *child_last_line(const struct child *c) {
     return kept ? c->lines[(c->n_lines - 1) % CHILD_LINES] : "";
 }
 
+const char *child_line(const struct child *c, unsigned i) {
+    unsigned kept = c->n_lines < CHILD_LINES ? c->n_lines : CHILD_LINES;
+    return i < kept ? c->lines[(c->n_lines - kept + i) % CHILD_LINES] : NULL;
+}
+
 int child_pid(const struct child *c) {
     return c->exited ? 0 : c->server;
 }

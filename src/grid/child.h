@@ -23,5 +23,7 @@ void child_kill(struct child *c);
 int child_pid(const struct child *c);
 // The last line that says something, "" if none; valid until the next turn.
 const char *child_last_line(const struct child *c);
+// The i-th of the last lines that are kept (20), oldest first; NULL behind the last.
+const char *child_line(const struct child *c, unsigned i);
 
 #endif

@@ -194,7 +194,7 @@ enum err engine_configure(struct engine *e, struct config *c, struct models *m, 
         return err;
     e->config = config_ref(c);
     e->models = m;
-    e->budget = engine_budget_bytes(&c->engine);
+    memory_budget(e);
     for (struct slot *s = e->slots; s; s = s->next)
         slot_configure(s);
     preload(e, old_config);
@@ -217,7 +217,7 @@ enum err engine_new(struct loop *l, struct client *client, struct lives *lives, 
     if (!made)
         LOG(LOG_WARN, "engine_dirs", LOG_S("data", data_dir), LOG_S("runtime", runtime_dir)); // a start will tell
     buf_done(&logs);
-    if (!e->data_dir || !e->runtime_dir) {
+    if (!e->data_dir || !e->runtime_dir || cards_new(l, memory_cards_told, e, &e->cards) != ERR_OK) {
         mem_free(e->data_dir);
         mem_free(e->runtime_dir);
         mem_free(e);
@@ -225,7 +225,7 @@ enum err engine_new(struct loop *l, struct client *client, struct lives *lives, 
     }
     timer_init(&e->tick, l, engine_tick, e);
     timer_start(&e->tick, TICK_MS);
-    e->open = 1;
+    e->open = 2;
     *ret = e;
     return ERR_OK;
 }
@@ -262,7 +262,7 @@ static void engine_free(struct engine *e) {
         closed(ctx);
 }
 
-static void tick_closed(void *arg) {
+static void part_closed(void *arg) {
     struct engine *e = arg;
     e->open--;
     engine_slot_ended(e);
@@ -284,6 +284,7 @@ void engine_close(struct engine *e, void (*closed)(void *ctx), void *ctx) {
         slot_stop(s);
     }
     deliver_again(e);
-    timer_close(&e->tick, tick_closed);
+    timer_close(&e->tick, part_closed);
+    cards_close(e->cards, part_closed, e);
     engine_sweep(e);
 }

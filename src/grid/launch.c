@@ -55,7 +55,7 @@ static const char *beside_us(struct arena *a) {
     return usable(arena_printf(a, "%s/../libexec/gridtie/llama-server", exe));
 }
 
-static const char *binary_find(const struct config_engine *c, struct arena *a, struct buf *problem) {
+const char *launch_binary(const struct config_engine *c, struct arena *a, struct buf *problem) {
     const char *env = getenv("GRIDTIE_LLAMA_SERVER");
     const char *given = c->binary ? c->binary : env && env[0] ? env : NULL;
     if (given) {
@@ -100,10 +100,21 @@ static void args_number(struct args *x, struct arena *a, const char *flag, int64
 }
 
 static int64_t cache_mib(const struct engine *e) {
-    int64_t mib = e->budget / 16 >> 20;
+    int64_t mib = e->budget.host / 16 >> 20;
     return mib < LAUNCH_CACHE_LEAST_MIB  ? LAUNCH_CACHE_LEAST_MIB
            : mib > LAUNCH_CACHE_MOST_MIB ? LAUNCH_CACHE_MOST_MIB
                                          : mib;
+}
+
+// Where llama-server chooses how much it puts on the cards, it leaves free what is not for models: by itself it would
+// take all but 1 GiB of each. Only where config bounds that: older servers do not know the flag.
+static void args_card_margin(struct args *x, struct arena *a, const struct engine *e) {
+    if (e->config->engine.gpu_memory_bytes == 0 || e->budget.card == 0)
+        return;
+    int64_t n = cards_count(e->cards), others = cards_free(e->cards) - e->budget.card;
+    int64_t margin = (others / n + CARD_SERVER_BYTES) >> 20; // it counts models only
+    if (margin > 1024)
+        args_number(x, a, "--fit-target", margin);
 }
 
 static void args_list(struct args *x, const char *const *v, size_t n) {
@@ -132,13 +143,13 @@ static void args_draft(struct args *x, struct arena *a, const struct options *o,
         return;
     args_pair(x, "--spec-type", "draft-simple");
     args_pair(x, "-md", arena_strdup(a, d->path));
-    if (o->own->gpu_layers)
-        args_pair(x, "-ngld", o->own->gpu_layers);
+    if (o->gpu_layers)
+        args_pair(x, "-ngld", o->gpu_layers);
 }
 
 static void args_own(struct args *x, const struct options *o) {
-    if (o->own && o->own->gpu_layers)
-        args_pair(x, "-ngl", o->own->gpu_layers);
+    if (o->gpu_layers)
+        args_pair(x, "-ngl", o->gpu_layers);
     if (o->own && o->own->flash_attention)
         args_pair(x, "-fa", o->own->flash_attention);
     if (o->projector)
@@ -148,7 +159,7 @@ static void args_own(struct args *x, const struct options *o) {
 const char *const *launch_args(const struct slot *s, struct arena *a, struct buf *problem) {
     const struct config_engine *c = &s->e->config->engine;
     const struct options o = options_of(c, s->model);
-    const char *binary = binary_find(c, a, problem);
+    const char *binary = launch_binary(c, a, problem);
     struct draft d;
     if (!binary || options_draft(&o, s->e->models, &d, problem) != ERR_OK)
         return NULL;
@@ -169,6 +180,9 @@ const char *const *launch_args(const struct slot *s, struct arena *a, struct buf
     args_task(&x, a, &o);
     args_draft(&x, a, &o, &d);
     args_own(&x, &o);
+    for (size_t i = 0; i < s->model->n_adapters; i++)
+        args_pair(&x, "--lora", s->model->adapters[i]);
+    args_card_margin(&x, a, s->e);
     if (s->model->template_file)
         args_pair(&x, "--chat-template-file", s->model->template_file);
     args_list(&x, c->args, c->n_args);

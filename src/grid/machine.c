@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/fs.h"
+#include "grid/nvml.h"
 
 static bool file_text(const char *path, struct buf *out) {
     return fs_read_file(path, 65536, out) == ERR_OK;
@@ -106,8 +107,19 @@ int64_t process_memory(int pid) {
     return bytes;
 }
 
+static int64_t fdinfo_vram(struct slice text) {
+    static const char *const keys[] = {"drm-memory-vram:", "drm-resident-vram:", "drm-resident-vram0:",
+                                       "drm-resident-local0:"}; // amdgpu of old and of now, xe, i915
+    int64_t most = 0;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        int64_t v = kib_of(text, keys[i]);
+        most = v > most ? v : most;
+    }
+    return most;
+}
+
 // Several descriptors of one client tell the same: the largest counts, as a llama-server opens a card once.
-int64_t process_vram(int pid) {
+static int64_t drm_vram(int pid) {
     char path[300];
     int64_t most = 0;
     (void)snprintf(path, sizeof path, "/proc/%d/fdinfo", pid);
@@ -116,7 +128,7 @@ int64_t process_vram(int pid) {
         struct buf text = BUF_INIT(65536);
         (void)snprintf(path, sizeof path, "/proc/%d/fdinfo/%.20s", pid, f->d_name);
         if (f->d_name[0] != '.' && file_text(path, &text)) {
-            int64_t v = kib_of(buf_slice(&text), "drm-memory-vram:");
+            int64_t v = fdinfo_vram(buf_slice(&text));
             most = v > most ? v : most;
         }
         buf_done(&text);
@@ -124,4 +136,9 @@ int64_t process_vram(int pid) {
     if (d)
         closedir(d);
     return most;
+}
+
+int64_t process_vram(int pid) {
+    int64_t drm = drm_vram(pid);
+    return drm > 0 ? drm : nvml_process_bytes(pid);
 }

@@ -11,7 +11,7 @@ int64_t machine_cores(void);
 int64_t machine_memory(void);
 // What is resident of a process, its part of what it shares (PSS); 0: unknown, or gone.
 int64_t process_memory(int pid);
-// Memory of graphics cards that the kernel charges to it (DRM's fdinfo); 0: none, or the driver does not tell.
+// Memory of graphics cards that it holds, by the kernel (DRM's fdinfo) or NVIDIA's library; 0: none, or neither tells.
 int64_t process_vram(int pid);
 
 #endif

@@ -30,7 +30,9 @@ static bool is_busy(const struct slot *s) {
 }
 
 static struct tenant tenant_of(const struct slot *s, uint64_t now) {
-    struct tenant t = {.bytes = s->need_bytes, .tenure = TENURE_IDLE};
+    struct tenant t = {.size = s->held, .tenure = TENURE_IDLE};
+    if (t.size.card > s->e->budget.card) // alone it may have what it took
+        t.size.card = s->e->budget.card;
     if (s->phase == PHASE_STOPPING)
         t.tenure = TENURE_LEAVING;
     else if (s->pinned)
@@ -47,7 +49,8 @@ static struct tenant tenant_of(const struct slot *s, uint64_t now) {
 // What a model that does not fit would need to be told; nothing if no context does.
 static void remedy_put(const struct slot *s, int64_t room, struct buf *out) {
     const struct options o = options_of(&s->e->config->engine, s->model);
-    int64_t per_token = gguf_kv_bytes(&s->model->header, 1), fixed = s->need.least - per_token * o.context * o.parallel;
+    int64_t per_token = gguf_kv_bytes(&s->model->header, 1);
+    int64_t fixed = s->need.least.host - per_token * o.context * o.parallel;
     for (int64_t slots = o.parallel; slots >= 1 && per_token > 0; slots = slots > 1 ? 1 : 0) {
         int64_t context = (room - fixed) / (per_token * slots) / 256 * 256;
         if (context < 512)
@@ -58,48 +61,64 @@ static void remedy_put(const struct slot *s, int64_t room, struct buf *out) {
     buf_append_str(out, "; no context is small enough: take a smaller quantization");
 }
 
-static void never_put(const struct slot *s, int64_t pinned, struct buf *out) {
+static void never_put(const struct slot *s, struct sizes pinned, struct buf *out) {
     const struct options o = options_of(&s->e->config->engine, s->model);
+    bool card = s->need.least.host + pinned.host <= s->e->budget.host; // that is too small
+    int64_t budget = card ? s->e->budget.card : s->e->budget.host, held = card ? pinned.card : pinned.host;
     buf_printf(out, "model '%s' needs at least ", s->name);
-    buf_append_size(out, s->need.least);
+    buf_append_size(out, card ? s->need.least.card : s->need.least.host);
     buf_append_str(out, " (");
     buf_append_size(out, s->model->size_bytes);
-    buf_printf(out, " of weights, context of %lld tokens in %lld slots), and ", (long long)o.context,
-               (long long)o.parallel);
-    buf_append_size(out, s->e->budget);
+    buf_printf(out, " of weights, context of %lld tokens in %lld slots)", (long long)o.context, (long long)o.parallel);
+    if (card)
+        buf_printf(out, " of graphics memory for gpu_layers: %s", o.gpu_layers);
+    buf_append_str(out, ", and ");
+    buf_append_size(out, budget);
     buf_append_str(out, " are for models");
-    if (pinned > 0) {
+    if (held > 0) {
         buf_append_str(out, ", of which pinned ones hold ");
-        buf_append_size(out, pinned);
+        buf_append_size(out, held);
     }
-    remedy_put(s, s->e->budget - pinned, out);
+    if (card) {
+        buf_append_str(out, "; with gpu_layers: auto the rest of it lies in the machine's memory, or raise "
+                            "engine.gpu_memory");
+        return;
+    }
+    remedy_put(s, budget - held, out);
     buf_append_str(out, ", or raise engine.memory");
 }
 
-static void holder_put(const struct slot *s, const struct tenant *t, bool first, struct buf *out) {
+static void holder_put(const struct slot *s, const struct tenant *t, int64_t bytes, bool first, struct buf *out) {
     int in_flight = atomic_load(&s->live->in_flight);
     buf_printf(out, "%s '%s' (", first ? ":" : ",", s->name);
-    buf_append_size(out, t->bytes);
+    buf_append_size(out, bytes);
     if (t->tenure == TENURE_PINNED)
         buf_append_str(out, ") is pinned");
     else if (s->phase == PHASE_STARTING)
         buf_append_str(out, ") is being loaded");
-    else if (t->tenure == TENURE_BUSY)
+    else if (t->tenure == TENURE_BUSY && in_flight > 0) // or they ended this very moment
         buf_printf(out, ") answers %d request%s", in_flight, in_flight == 1 ? "" : "s");
     else
         buf_printf(out, ") was used %lld s ago", (long long)t->idle_ms / 1000);
 }
 
 static void held_put(const struct slot *s, const struct tenant *v, struct slot *const *who, size_t n, struct buf *out) {
+    int64_t host = 0;
+    for (size_t i = 0; i < n; i++)
+        host += v[i].tenure != TENURE_LEAVING ? v[i].size.host : 0;
+    bool card = host + s->need.likely.host <= s->e->budget.host; // that is full
     buf_printf(out, "model '%s' needs about ", s->name);
-    buf_append_size(out, s->need.likely);
-    buf_append_str(out, " and others hold the memory for models (engine.memory, ");
-    buf_append_size(out, s->e->budget);
+    buf_append_size(out, card ? s->need.likely.card : s->need.likely.host);
+    buf_append_str(out, card ? " of graphics memory and others hold what is for models (engine.gpu_memory, "
+                             : " and others hold the memory for models (engine.memory, ");
+    buf_append_size(out, card ? s->e->budget.card : s->e->budget.host);
     buf_append_char(out, ')');
     size_t shown = 0;
-    for (size_t i = 0; i < n && shown < 3; i++)
-        if (v[i].tenure != TENURE_LEAVING)
-            holder_put(who[i], &v[i], shown++ == 0, out);
+    for (size_t i = 0; i < n && shown < 3; i++) {
+        int64_t bytes = card ? v[i].size.card : v[i].size.host;
+        if (v[i].tenure != TENURE_LEAVING && bytes > 0)
+            holder_put(who[i], &v[i], bytes, shown++ == 0, out);
+    }
     buf_append_str(out, "; try again in a moment, or use one of those");
 }
 
@@ -119,9 +138,11 @@ static size_t tenants_of(const struct engine *e, const struct slot *but, struct 
 
 static void why_put(struct slot *s, enum room r, const struct tenant *v, struct slot *const *who, size_t n) {
     struct buf why = BUF_FIXED(s->held_why);
-    int64_t pinned = 0;
-    for (size_t i = 0; i < n; i++)
-        pinned += v[i].tenure == TENURE_PINNED ? v[i].bytes : 0;
+    struct sizes pinned = {0};
+    for (size_t i = 0; i < n; i++) {
+        pinned.host += v[i].tenure == TENURE_PINNED ? v[i].size.host : 0;
+        pinned.card += v[i].tenure == TENURE_PINNED ? v[i].size.card : 0;
+    }
     if (r == ROOM_NEVER)
         never_put(s, pinned, &why);
     else
@@ -143,13 +164,13 @@ static enum room room_for(struct slot *s, bool may_evict) {
     struct tenant v[TENANTS_MAX];
     struct slot *who[TENANTS_MAX];
     size_t n = tenants_of(s->e, s, v, who);
-    struct room_wish w = {.need_bytes = s->need.likely,
-                          .least_bytes = s->need.least,
-                          .budget_bytes = s->e->budget,
+    struct room_wish w = {.need = s->need.likely,
+                          .least = s->need.least,
+                          .budget = s->e->budget,
                           .warm_ms = s->e->config->engine.warm_ms,
                           .may_evict = may_evict};
     enum room r = n == TENANTS_MAX ? ROOM_HELD : room_find(v, n, &w);
-    s->held = r == ROOM_HELD;
+    s->is_held = r == ROOM_HELD;
     if (r == ROOM_HELD || r == ROOM_NEVER)
         why_put(s, r, v, who, n);
     else
@@ -161,7 +182,7 @@ void memory_press(struct engine *e) {
     struct tenant v[TENANTS_MAX];
     struct slot *who[TENANTS_MAX];
     size_t n = tenants_of(e, NULL, v, who);
-    struct room_wish w = {.budget_bytes = e->budget, .warm_ms = e->config->engine.warm_ms, .may_evict = true};
+    struct room_wish w = {.budget = e->budget, .warm_ms = e->config->engine.warm_ms, .may_evict = true};
     if (n > 1 && room_find(v, n, &w) == ROOM_SOON) // one alone may have what it needs
         leavers_tell(v, who, n, NULL);
 }
@@ -194,7 +215,7 @@ static struct slot *queue_next(const struct engine *e, uint64_t now) {
 void engine_queue(struct engine *e) {
     bool first = true;
     uint64_t now = clock_mono_ms();
-    if (e->in_queue || e->closing)
+    if (e->in_queue || e->closing || cards_busy(e->cards))
         return;
     e->in_queue = true; // a start that fails comes back here
     for (struct slot *s; (s = queue_next(e, now));) {
@@ -219,12 +240,6 @@ void engine_queue(struct engine *e) {
 
 // ---- what is taken
 
-// What lies in a card's memory is not here; how much that is, the load will show.
-static bool is_on_card(const struct slot *s, const struct options *o) {
-    const char *layers = o->own ? o->own->gpu_layers : NULL;
-    return (layers && strcmp(layers, "0") != 0) || s->seen_on_card;
-}
-
 enum err memory_estimate(struct slot *s, struct buf *problem) {
     const struct options o = options_of(&s->e->config->engine, s->model);
     struct draft d;
@@ -233,14 +248,40 @@ enum err memory_estimate(struct slot *s, struct buf *problem) {
         return e;
     s->window = o.context * o.parallel;
     atomic_store_explicit(&s->live->engine_slots, (int)o.parallel, memory_order_relaxed);
-    s->need = options_need(&o, s->model, &d);
-    if (is_on_card(s, &o))
-        s->need = (struct need){.likely = s->model->size_bytes / 5};
-    if (s->measured_bytes > 0 && !slot_recipe_changed(s))
-        s->need.likely = s->measured_bytes > s->need.least ? s->measured_bytes : s->need.least;
+    s->need = options_need(&o, s->model, &d, s->e->budget.card);
+    if (s->measured.host <= 0 || slot_recipe_changed(s))
+        return ERR_OK;
+    s->need.likely = s->measured;
+    if (s->need.likely.host < s->need.least.host)
+        s->need.likely.host = s->need.least.host;
     return ERR_OK;
 }
 
+void memory_budget(struct engine *e) {
+    const struct config_engine *c = &e->config->engine;
+    e->budget.host = engine_budget_bytes(c);
+    e->budget.card = engine_card_budget_bytes(c, cards_free(e->cards));
+    atomic_store_explicit(lives_card_budget(e->lives), e->budget.card, memory_order_relaxed);
+}
+
+void memory_cards_told(void *engine) {
+    struct engine *e = engine;
+    if (e->closing)
+        return;
+    memory_budget(e);
+    LOG(LOG_INFO, "engine_cards", LOG_I("total", cards_total(e->cards)), LOG_I("free", cards_free(e->cards)),
+        LOG_I("budget", e->budget.card));
+    for (struct slot *s = e->slots; s; s = s->next) {
+        struct buf why = BUF_INIT(1024);
+        if (s->phase == PHASE_QUEUED && s->model && memory_estimate(s, &why) != ERR_OK)
+            slot_give_up(s, ERR_ENGINE, buf_cstr(&why));
+        buf_done(&why);
+    }
+    engine_queue(e);
+}
+
+// Where weights lie on a card, the kernel shows little of them in the machine's memory; where no driver tells what is on
+// the card (in a container), the estimate stands.
 void memory_look(struct slot *s, uint64_t now) {
     int pid = child_pid(s->child);
     if (pid == 0 || (s->looked_ms && now - s->looked_ms < LOOK_MS))
@@ -249,9 +290,11 @@ void memory_look(struct slot *s, uint64_t now) {
     int64_t bytes = process_memory(pid), vram = process_vram(pid);
     if (bytes <= 0)
         return;
+    int64_t least = vram > 0 ? 0 : s->need.least.host;
+    s->held.host = bytes > least ? bytes : least;
+    if (vram > 0)
+        s->held.card = vram;
+    s->measured = s->held;
     atomic_store_explicit(&s->live->engine_memory_bytes, bytes, memory_order_relaxed);
-    atomic_store_explicit(&s->live->engine_vram_bytes, vram, memory_order_relaxed);
-    s->seen_on_card = vram > 0;
-    int64_t least = vram > 0 ? 0 : s->need.least;
-    s->measured_bytes = s->need_bytes = bytes > least ? bytes : least;
+    atomic_store_explicit(&s->live->engine_vram_bytes, s->held.card, memory_order_relaxed);
 }

@@ -2,6 +2,7 @@
 #ifndef GRID_OPTIONS_H
 #define GRID_OPTIONS_H
 // How a model of the engine is to be run: config's word for it, the engine's, else what fits model and machine.
+#include "grid/room.h"
 #include "store/models.h"
 
 struct options {
@@ -9,6 +10,7 @@ struct options {
     int64_t context, parallel, threads; // context in tokens of each slot; threads 0: one per core
     int64_t keep_ms;
     bool pin;
+    const char *gpu_layers;                // as llama-server takes them; NULL: its own choice
     const char *draft, *projector;         // as config has them; NULL: none
     const struct config_engine_model *own; // what config says of this model; NULL: nothing
 };
@@ -25,11 +27,16 @@ struct draft {
 MUST_CHECK enum err options_draft(const struct options *o, const struct models *all, struct draft *ret,
                                   struct buf *problem);
 
+#define CARD_SERVER_BYTES (INT64_C(600) << 20) // of a card, for a server without a model; measured with CUDA: 614 MiB
+
 int64_t engine_budget_bytes(const struct config_engine *c); // for all models together
-// Bytes that its server takes: at least (weights, keys and values), and as estimated, with buffers and a draft.
+// The same of graphics cards, of which so many bytes were free.
+int64_t engine_card_budget_bytes(const struct config_engine *c, int64_t free_bytes);
+// What its server takes: at least (weights, keys and values), and as estimated, with buffers and a draft. On a card lies
+// what config says; where llama-server chooses, as much as card_budget holds, and at least nothing.
 struct need {
-    int64_t least, likely;
+    struct sizes least, likely;
 };
-struct need options_need(const struct options *o, const struct model *m, const struct draft *d);
+struct need options_need(const struct options *o, const struct model *m, const struct draft *d, int64_t card_budget);
 
 #endif

@@ -26,64 +26,82 @@ static struct tenant *cheapest(struct tenant *v, size_t n, int64_t warm_ms) {
     return best;
 }
 
-static struct tenant *dearest_leaver(struct tenant *v, size_t n, int64_t most_bytes) {
+static struct sizes plus(struct sizes a, struct sizes b) {
+    return (struct sizes){.host = a.host + b.host, .card = a.card + b.card};
+}
+
+static struct sizes minus(struct sizes a, struct sizes b) {
+    return (struct sizes){.host = a.host - b.host, .card = a.card - b.card};
+}
+
+static bool within(struct sizes a, struct sizes most) {
+    return a.host <= most.host && a.card <= most.card;
+}
+
+static struct tenant *dearest_leaver(struct tenant *v, size_t n, struct sizes most) {
     struct tenant *best = NULL;
     for (size_t i = 0; i < n; i++)
-        if (v[i].must_go && v[i].bytes <= most_bytes && (!best || loss(&v[i]) > loss(best)))
+        if (v[i].must_go && within(v[i].size, most) && (!best || loss(&v[i]) > loss(best)))
             best = &v[i];
     return best;
 }
 
 struct sums {
-    int64_t staying, pinned, leaving;
-    bool anybody_stays;
+    struct sizes staying, pinned, leaving;
+    size_t n_others; // that stay and are not pinned
+    bool anybody_leaves;
 };
 
 static struct sums sums_of(const struct tenant *v, size_t n) {
     struct sums s = {0};
     for (size_t i = 0; i < n; i++) {
         if (v[i].tenure == TENURE_LEAVING) {
-            s.leaving += v[i].bytes;
+            s.leaving = plus(s.leaving, v[i].size);
+            s.anybody_leaves = true;
             continue;
         }
-        s.staying += v[i].bytes;
-        s.anybody_stays = true;
+        s.staying = plus(s.staying, v[i].size);
         if (v[i].tenure == TENURE_PINNED)
-            s.pinned += v[i].bytes;
+            s.pinned = plus(s.pinned, v[i].size);
+        else
+            s.n_others++;
     }
     return s;
 }
 
 // An estimate may be too high: with nobody beside it but who can't go, a model is tried if its least fits.
-static bool fits(const struct room_wish *w, const struct sums *s, int64_t staying) {
-    int64_t need = staying == s->pinned ? w->least_bytes : w->need_bytes;
-    return staying + need <= w->budget_bytes;
+static bool fits(const struct room_wish *w, struct sizes staying, size_t n_others) {
+    return within(plus(staying, n_others ? w->need : w->least), w->budget);
 }
 
 enum room room_find(struct tenant *v, size_t n, const struct room_wish *w) {
     for (size_t i = 0; i < n; i++)
         v[i].must_go = false;
     const struct sums s = sums_of(v, n);
-    if (s.pinned + w->least_bytes > w->budget_bytes)
+    if (!within(plus(s.pinned, w->least), w->budget))
         return ROOM_NEVER;
-    if (fits(w, &s, s.staying))
-        return s.leaving == 0 || s.staying + s.leaving + w->need_bytes <= w->budget_bytes ? ROOM_FREE : ROOM_SOON;
-    int64_t staying = s.staying;
-    while (w->may_evict && !fits(w, &s, staying)) {
+    if (fits(w, s.staying, s.n_others)) {
+        bool now = !s.anybody_leaves || within(plus(plus(s.staying, s.leaving), w->need), w->budget);
+        return now ? ROOM_FREE : ROOM_SOON;
+    }
+    struct sizes staying = s.staying;
+    size_t n_others = s.n_others;
+    while (w->may_evict && !fits(w, staying, n_others)) {
         struct tenant *t = cheapest(v, n, w->warm_ms);
         if (!t)
             break;
         t->must_go = true;
-        staying -= t->bytes;
+        staying = minus(staying, t->size);
+        n_others--;
     }
-    if (!fits(w, &s, staying)) {
+    if (!fits(w, staying, n_others)) {
         for (size_t i = 0; i < n; i++)
             v[i].must_go = false;
         return ROOM_HELD;
     }
-    for (struct tenant *t; (t = dearest_leaver(v, n, w->budget_bytes - w->need_bytes - staying));) {
+    for (struct tenant *t; (t = dearest_leaver(v, n, minus(minus(w->budget, w->need), staying)));) {
         t->must_go = false;
-        staying += t->bytes;
+        staying = plus(staying, t->size);
     }
     return ROOM_SOON;
 }

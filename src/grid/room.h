@@ -15,8 +15,13 @@ enum room {
 
 enum tenure { TENURE_IDLE, TENURE_BUSY, TENURE_PINNED, TENURE_LEAVING };
 
+// Bytes: of the machine's memory, of its graphics cards' (0 where there are none, also as a budget).
+struct sizes {
+    int64_t host, card;
+};
+
 struct tenant {
-    int64_t bytes;
+    struct sizes size;
     enum tenure tenure;
     int64_t idle_ms; // since its last use
     int64_t cost_ms; // what bringing it back would take: its load, and its prompts read again
@@ -24,9 +29,9 @@ struct tenant {
 };
 
 struct room_wish {
-    int64_t need_bytes;  // as estimated
-    int64_t least_bytes; // what it takes at the very least
-    int64_t budget_bytes;
+    struct sizes need;  // as estimated
+    struct sizes least; // what it takes at the very least
+    struct sizes budget;
     int64_t warm_ms; // no model is warm for longer
     bool may_evict;
 };

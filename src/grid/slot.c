@@ -69,7 +69,7 @@ void slot_expire(struct slot *s, uint64_t now_ms) {
     snprintf(why, sizeof why, "model '%s' is still being loaded; try again in a moment", s->name);
     for (struct want **at = &s->waiters; *at;) {
         if ((*at)->deadline_ms <= now_ms)
-            waiter_answer(s, at, ERR_BUSY, s->phase == PHASE_QUEUED && s->held ? s->held_why : why);
+            waiter_answer(s, at, ERR_BUSY, s->phase == PHASE_QUEUED && s->is_held ? s->held_why : why);
         else
             at = &(*at)->next;
     }
@@ -235,12 +235,13 @@ static void slot_ready(struct slot *s) {
     s->tokens_before = atomic_load(&live->input_tokens) + atomic_load(&live->output_tokens);
     atomic_store_explicit(&live->engine_pid, child_pid(s->child), memory_order_relaxed);
     atomic_store_explicit(&live->engine_since_s, clock_wall_s(), memory_order_relaxed);
-    atomic_store_explicit(&live->engine_memory_bytes, s->need_bytes, memory_order_relaxed);
+    atomic_store_explicit(&live->engine_memory_bytes, s->held.host, memory_order_relaxed);
     atomic_store_explicit(&live->engine_load_ms, (int64_t)s->load_ms, memory_order_relaxed);
     memory_look(s, s->used_ms);
     slot_show_expiry(s, s->used_ms);
     LOG(LOG_INFO, "engine_ready", LOG_S("model", s->name), LOG_I("pid", child_pid(s->child)), LOG_I("ms", s->load_ms),
-        LOG_I("estimated", s->need.likely), LOG_I("memory", atomic_load(&live->engine_memory_bytes)));
+        LOG_I("estimated", s->need.likely.host), LOG_I("memory", atomic_load(&live->engine_memory_bytes)),
+        LOG_I("vram", atomic_load(&live->engine_vram_bytes)));
     slot_enter(s, PHASE_READY);
     look_start(s);
     slot_refuse(s, ERR_OK, "");
@@ -352,8 +353,8 @@ void slot_start(struct slot *s) {
     enum err e = argv ? child_start(s->e->l, &o, &s->child, &why) : ERR_ENGINE;
     if (e == ERR_OK) {
         s->started_ms = clock_mono_ms();
-        s->need_bytes = s->need.likely;
-        atomic_store_explicit(&s->live->engine_estimate_bytes, s->need.likely, memory_order_relaxed);
+        s->held = s->need.likely;
+        atomic_store_explicit(&s->live->engine_estimate_bytes, s->need.likely.host, memory_order_relaxed);
         s->probe_wait_ms = PROBE_FIRST_MS;
         launch_recipe(s, s->recipe);
         slot_enter(s, PHASE_STARTING);
@@ -391,7 +392,7 @@ static void slot_go_on(struct slot *s) {
     enum err e = memory_estimate(s, &why);
     if (e == ERR_OK) {
         s->queued_ms = now;
-        s->held = false;
+        s->is_held = false;
         slot_enter(s, PHASE_QUEUED);
         engine_queue(s->e);
     } else {
@@ -435,6 +436,18 @@ static void verify_done(void *arg) {
     engine_slot_ended(s->e);
 }
 
+// Before the first load; it goes on beside the reading of the weights.
+static void cards_look(struct engine *e) {
+    struct arena a;
+    struct buf why = BUF_INIT(1024);
+    arena_init(&a, 1u << 20, 0);
+    const char *binary = launch_binary(&e->config->engine, &a, &why);
+    if (binary)
+        cards_ask(e->cards, binary);
+    buf_done(&why);
+    arena_done(&a);
+}
+
 static void slot_verify(struct slot *s) {
     struct verify *v = mem_zalloc(sizeof *v);
     if (v) {
@@ -454,11 +467,13 @@ static void slot_verify(struct slot *s) {
 
 void slot_begin(struct slot *s) {
     slot_enter(s, PHASE_OFF);
-    if (!s->model)
-        slot_give_up(s, ERR_ENGINE, "the model is not in the store any more");
-    else if (s->model->problem)
-        slot_give_up(s, ERR_ENGINE, s->model->problem);
-    else if (s->model->sha256)
+    const char *problem = s->model ? s->model->problem : "the model is not in the store any more";
+    if (problem) {
+        slot_give_up(s, ERR_ENGINE, problem);
+        return;
+    }
+    cards_look(s->e);
+    if (s->model->sha256)
         slot_verify(s);
     else
         slot_go_on(s);

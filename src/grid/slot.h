@@ -2,6 +2,7 @@
 #ifndef GRID_SLOT_H
 #define GRID_SLOT_H
 // One model's place in the engine: its state, its child, its waiters. Between slot.c and engine.c only.
+#include "grid/cards.h"
 #include "grid/child.h"
 #include "grid/engine.h"
 #include "grid/options.h"
@@ -44,15 +45,15 @@ struct slot {
     struct look *look;  // at what its server made of the draft (look.c), or NULL
 
     // memory.c
-    struct need need;       // for the next load, or of the one that is
-    int64_t need_bytes;     // that are counted for it while it has a child
-    int64_t measured_bytes; // at the last look at this recipe; 0: never
-    int64_t window;         // tokens that its slots can keep
-    uint64_t load_ms;       // how long the last load took
+    struct need need;      // for the next load, or of the one that is
+    struct sizes held;     // that are counted for it while it has a child
+    struct sizes measured; // at the last look at this recipe; host 0: never
+    int64_t window;        // tokens that its slots can keep
+    uint64_t load_ms;      // how long the last load took
     uint64_t looked_ms, queued_ms;
     uint64_t tokens_before; // of the target's count, at its load
-    bool seen_on_card, pinned;
-    bool held;      // the room it waits for is held by busy or warm ones
+    bool pinned;
+    bool is_held;   // the room it waits for is held by busy or warm ones
     bool was_asked; // in this turn of the queue
     char held_why[ENGINE_WHY_BYTES];
 };
@@ -67,7 +68,9 @@ struct engine {
     struct slot *slots;
     struct want *undelivered;
     unsigned n_waiting; // of all slots
-    int64_t budget, cores;
+    struct sizes budget;
+    struct cards *cards;
+    int64_t cores;
     bool in_queue;
     struct timer tick;
     unsigned open; // slots and the tick, until they are closed
@@ -100,6 +103,8 @@ bool slot_recipe_changed(const struct slot *s);
 // memory.c
 // What s will take. ERR_ENGINE with *problem filled.
 MUST_CHECK enum err memory_estimate(struct slot *s, struct buf *problem);
+void memory_budget(struct engine *e);              // by config, and by what cards there are
+void memory_cards_told(void *engine);              // it is known now
 void memory_look(struct slot *s, uint64_t now_ms); // at what its child takes, if it is time
 // Prompt caches grow: where models have outgrown the budget together, cold ones go.
 void memory_press(struct engine *e);
@@ -115,6 +120,8 @@ void look_start(struct slot *s);
 void look_cancel(struct slot *s);
 
 // launch.c
+// In the arena; NULL with *problem filled: there is none.
+const char *launch_binary(const struct config_engine *c, struct arena *a, struct buf *problem);
 // The argument list of the model's server in the arena; NULL with *problem filled.
 const char *const *launch_args(const struct slot *s, struct arena *a, struct buf *problem);
 void launch_recipe(const struct slot *s, uint8_t ret[32]);

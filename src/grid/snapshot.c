@@ -30,6 +30,7 @@ struct lives {
     _Atomic unsigned refs;
     struct live_entry *targets[LIVES_BUCKETS]; // by their names' hash
     struct endpoint_entry *endpoints;
+    _Atomic int64_t card_budget;
 };
 
 struct endpoint_face {
@@ -53,6 +54,10 @@ struct lives *lives_new(void) {
     if (l)
         atomic_init(&l->refs, 1);
     return l;
+}
+
+_Atomic int64_t *lives_card_budget(struct lives *l) {
+    return &l->card_budget;
 }
 
 struct lives *lives_ref(struct lives *l) {
@@ -165,10 +170,10 @@ enum err snapshot_add_endpoint(struct snapshot *s, struct endpoint *e, bool open
     return ERR_OK;
 }
 
-// ---- what a model costs and can: config's word, then one's own machine, then the catalogue
+// ---- what a model costs and can: config's word, then one's own machine, then its provider's list, then the catalogue
 
 const char *price_from_name(enum price_from f) {
-    static const char *const names[] = {NULL, "config", "catalogue", "own", "energy"};
+    static const char *const names[] = {NULL, "config", "catalogue", "own", "energy", "list"};
     return names[f];
 }
 

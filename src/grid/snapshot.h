@@ -11,6 +11,8 @@ struct lives *lives_ref(struct lives *l);
 void lives_unref(struct lives *l); // any thread; NULL is allowed
 // Main thread. NULL: no memory.
 struct target_live *lives_target(struct lives *l, const char *name);
+_Atomic int64_t *lives_card_budget(
+    struct lives *l); // bytes of graphics cards that are for models; 0 none, or not known yet
 struct endpoint_live *lives_endpoint(struct lives *l, const char *name);
 
 // One reference, owned; room for so many rows. Takes references of config, lives and the catalogue (may be NULL).

@@ -144,6 +144,8 @@ struct request {
     bool stream_array; // Gemini: a stream is one JSON array, not events
     bool carried;      // holds what dialect/carry.h packed: the source can't be sent on as it is
     bool has_images, has_audio, has_documents, has_thinking, has_remote_media;
+    bool has_files;      // documents that are not plain text
+    bool has_foreign;    // a user's words hold a part that only the client's dialect has
     struct json_doc doc; // the tree it was read from; doc.src is the body. src.p NULL: erased or synthetic
 };
 

@@ -244,6 +244,15 @@ static struct slice target_path(struct slice target, struct slice *ret_host) {
     return slash == SIZE_MAX ? SLICE("/") : slice_from(rest, slash);
 }
 
+// As it is meant: "//v1/models/" is what a base URL that ends with a slash makes of it.
+static struct slice path_plain(struct slice path) {
+    while (path.n > 1 && path.p[1] == '/')
+        path = slice_from(path, 1);
+    while (path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--;
+    return path;
+}
+
 static bool request_make(struct conn *c, const struct header *v) {
     const struct message *m = &c->msg;
     struct request *q = mem_alloc(sizeof *q + m->n * sizeof *v);
@@ -280,8 +289,9 @@ static int request_check(struct conn *c, const char **ret_text) {
     struct slice target_host;
     r->path = target_path(r->target, &target_host);
     r->query = r->path;
-    r->path = slice_split(&r->query, '?');
+    r->path = path_plain(slice_split(&r->query, '?'));
     struct slice host = headers_get(&r->headers, "host"), expect = headers_get(&r->headers, "expect");
+    struct slice coding = headers_get(&r->headers, "content-encoding");
     size_t n_hosts = hosts_count(&r->headers);
     *ret_text = "the request's target is not valid";
     if (!r->path.p || slice_is(r->method, "CONNECT"))
@@ -298,7 +308,10 @@ static int request_check(struct conn *c, const char **ret_text) {
     if (c->guarded && !guard_origin_allowed(c->server, &r->headers))
         return 403;
     *ret_text = "only Expect: 100-continue is understood";
-    return expect.p && !slice_eq_nocase(expect, SLICE("100-continue")) ? 417 : 0;
+    if (expect.p && !slice_eq_nocase(expect, SLICE("100-continue")))
+        return 417;
+    *ret_text = "a compressed body is not understood; send it as it is";
+    return coding.p && !slice_eq_nocase(coding, SLICE("identity")) ? 415 : 0;
 }
 
 static void conn_keep_behind(struct conn *c, struct slice bytes) {

@@ -30,6 +30,7 @@ const char *http_status_text(int status) {
         S(408, "Request Timeout");
         S(413, "Content Too Large");
         S(414, "URI Too Long");
+        S(415, "Unsupported Media Type");
         S(417, "Expectation Failed");
         S(429, "Too Many Requests");
         S(431, "Request Header Fields Too Large");

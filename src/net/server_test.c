@@ -218,6 +218,7 @@ static const struct bad {
     {"CONNECT", "CONNECT a:1 HTTP/1.1\r\n" HOST "\r\n", 400},
     {"no path", "GET foo HTTP/1.1\r\n" HOST "\r\n", 400},
     {"expectation", "GET / HTTP/1.1\r\n" HOST "Expect: tea\r\n\r\n", 417},
+    {"compressed", "POST / HTTP/1.1\r\n" HOST "Content-Encoding: gzip\r\nContent-Length: 0\r\n\r\n", 415},
     {"rebinding", "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403},
     {"rebinding by a prefix", "GET / HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n", 403},
     {"rebinding by an address as prefix", "GET / HTTP/1.1\r\nHost: 127.0.0.1.evil.example\r\n\r\n", 403},

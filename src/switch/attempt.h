@@ -84,6 +84,9 @@ struct attempt {
     bool raising;            // more is held, and stands in w->raising until that is in the journal
     bool unwritten;          // it could not be written: nothing more may be used than was held before
     bool cut;                // ended by us: the budget has no more for it
+    uint64_t look_ms;        // once it is cut: the exchange's age when we see whether it is a burst; 0: not cut
+    uint64_t look_from_ms, burst_ms;
+    int64_t look_bytes; // of output when we looked last
     bool settled;
     bool suspect; // the upstream's usage can't be true
     struct filter follow;
@@ -111,7 +114,7 @@ void attempt_free(struct attempt *at);
 void attempt_go(struct attempt *at);
 // It failed with *given: the next stage, or the exchange fails; after commit the client gets an error event.
 void attempt_fail(struct attempt *at, const struct problem *given);
-// The winner's proper end has been relayed and only its connection is still open: ends it well. Else false.
+// The winner's proper end has been relayed, or it was cut, and only its connection is still open: ends it well. Else false.
 bool attempt_finish_whole(struct attempt *at);
 // The whole answer was taken in: it is delivered, or was none.
 void attempt_arrived(struct attempt *at);

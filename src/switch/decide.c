@@ -52,6 +52,19 @@ static const char *task_out(const struct request *r, const struct target *t) {
     return t->can & CAN_EMBED && !(t->can & CAN_CHAT) ? "only embeds" : NULL;
 }
 
+// What the messages hold and t's wire format has no place for. Without it they would say something else.
+static const char *media_out(const struct request *r, const struct dialect *d) {
+    if (r->has_images && !(d->media & MEDIA_IMAGES))
+        return "has no place for images";
+    if (r->has_audio && !(d->media & MEDIA_AUDIO))
+        return "has no place for audio";
+    if (r->has_files && !(d->media & MEDIA_FILES))
+        return "has no place for files";
+    if (r->has_remote_media && !(d->media & MEDIA_REMOTE))
+        return "takes images inline only";
+    return r->has_foreign && (int)d->id != r->dialect ? "has no place for a part of the messages" : NULL;
+}
+
 // Why t can't serve this request, or NULL.
 static const char *target_out(const struct exchange *x, const struct target *t) {
     const struct request *r = x->request;
@@ -62,13 +75,15 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
         return "cannot read images";
     if (t->caps_known && r->tools && !t->tools && !target_emulates_tools(t))
         return cannot_call_tools;
-    const char *task = task_out(r, t);
-    if (task)
-        return task;
+    const char *unable = task_out(r, t);
+    if (unable)
+        return unable;
     if (r->kin_only && (int)t->endpoint->provider->dialect != r->dialect)
         return "cannot read token ids or several prompts";
     if (r->kept && (int)t->endpoint->provider->dialect != r->dialect)
         return "does not have the cachedContent";
+    if ((unable = media_out(r, dialect_get(t->endpoint->provider->dialect))))
+        return unable;
     if (r->has_remote_media && engine)
         return "would fetch a remote image by itself";
     if (t->context > 0 && x->estimated_tokens / 4 > t->context)

@@ -479,7 +479,8 @@ static void attempt_progress(struct attempt *at) {
         return;
     }
     if (at->cut) {
-        attempt_deliver(at);
+        if (!money_looks_on(at))
+            attempt_deliver(at);
         return;
     }
     if (at->commits && !x->winner && x->request->stream && at->framed)
@@ -535,7 +536,7 @@ static void attempt_deliver(struct attempt *at) {
 }
 
 bool attempt_finish_whole(struct attempt *at) {
-    if (!at->alive || !at->whole || at->x->winner != at)
+    if (!at->alive || !(at->cut || (at->whole && at->x->winner == at)))
         return false;
     attempt_deliver(at);
     return true;
@@ -634,6 +635,8 @@ static uint64_t sooner(uint64_t a, uint64_t b) {
 // Milliseconds of the exchange's age at which this attempt is late; UINT64_MAX when it can't be.
 static uint64_t attempt_late_ms(const struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
+    if (at->alive && at->cut)
+        return at->look_ms;
     if (!at->alive || !at->fetch)
         return at->alive && at->poll_ms ? at->poll_ms : money_late_ms(at);
     uint64_t total = (uint64_t)at->asked_us / 1000 + ep->total_ms;
@@ -669,7 +672,9 @@ static void exchange_on_time(struct timer *timer) {
             return;
         if (attempt_late_ms(at) > age_ms)
             continue;
-        if (!at->fetch && at->poll_ms)
+        if (at->cut)
+            attempt_progress(at);
+        else if (!at->fetch && at->poll_ms)
             steps_poll(at);
         else if (!at->fetch)
             money_waited(at);

@@ -362,6 +362,8 @@ static int64_t output_unseen(const struct attempt *at) {
         return said;
     if (!at->stream) // a whole answer may be made already
         return habit_need(h, 0, at->bid.reserved);
+    if (habit_outran(h, &at->pace))
+        return at->bid.bound;
     // Never more than the hold: the wire's bound, or our own stop, is within it, and bytes are counted too high.
     int64_t flight = habit_flight(h, &at->pace, at->output_bytes), most = at->bid.reserved;
     if (habit_can_stop(h))
@@ -373,7 +375,7 @@ static int64_t output_unseen(const struct attempt *at) {
 static void usage_complete(struct attempt *at) {
     struct usage *u = &at->usage;
     const struct habit *h = &at->t->live->habit;
-    bool whole = at->err == ERR_OK && !at->cut;
+    bool whole = at->err == ERR_OK && (!at->cut || at->ended);
     if (!was_reached(at) || (whole && u->input_tokens >= 0 && u->output_tokens >= 0))
         return;
     int64_t output = whole ? habit_tokens(h, at->output_bytes) : output_unseen(at);
@@ -389,6 +391,8 @@ static void usage_complete(struct attempt *at) {
 static void habit_learn(const struct attempt *at) {
     const struct usage *u = &at->usage;
     struct habit *h = &at->t->live->habit;
+    if (at->limited && at->framed && habit_outran(h, &at->pace))
+        habit_note_burst(h, &at->pace, at->output_bytes);
     if (at->err != ERR_OK || at->cut || at->suspect || u->estimated || at->x->request->op == OP_COUNT_TOKENS)
         return;
     habit_note_input(h, at->terms.input_bound, u->input_tokens);

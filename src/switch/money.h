@@ -31,6 +31,8 @@ void money_waited(struct attempt *at);
 // --- relay
 // The filter that follows an answer whose hold may not be enough; joined only where that is so.
 enum err money_follow(struct filter *f, const struct event *ev);
+// It is cut: is it read on, for some milliseconds, to learn what will be billed? Looks anew when look_ms is over.
+bool money_looks_on(struct attempt *at);
 // --- the end of an attempt: what it used and cost, and what it held is free again. Once.
 void money_settle(struct attempt *at);
 

@@ -8,7 +8,7 @@
 #define COST_BYTES 32
 
 struct reply_headers {
-    struct header v[10];
+    struct header v[11];
     size_t n;
     char timing[160], cost[COST_BYTES], retry[24];
 };
@@ -75,6 +75,8 @@ static void headers_cost(const struct exchange *x, struct reply_headers *h, bool
 static struct headers reply_headers(const struct exchange *x, struct reply_headers *h, bool final) {
     h->n = 0;
     header_put(h, "x-gridtie-id", x->id);
+    if (x->dialect->id_header)
+        header_put(h, x->dialect->id_header, x->id);
     const struct attempt *at = answering(x);
     if (at) {
         header_put(h, "x-gridtie-target", at->t->name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The other processes of a test, all of them this very program: a constructor looks at argv and becomes the guard
-// (GUARD_FLAG), a scripted provider (sim) or a fake llama-server (--host). What the fake does is said by config
+// (GUARD_FLAG), a scripted provider (sim) or a fake llama-server (--host, --list-devices). What the fake does is said by config
 // engine.models[].args: --fake MODE.
 //   ok      /health at once; anything else is answered by the scripted provider, orders in the prompt and all
 //   slow    /health says 503 for the first 200 ms
@@ -113,9 +113,19 @@ static void fake_main(int argc, char **argv) {
     }
 }
 
+// What a test put into FAKE_DEVICES; "hang": no answer.
+static int devices_list(void) {
+    const char *text = getenv("FAKE_DEVICES");
+    if (text && strcmp(text, "hang") == 0)
+        (void)pause();
+    return dprintf(2, "Available devices:\n  %s\n", text ? text : "(none)") < 0;
+}
+
 __attribute__((constructor)) static void become(int argc, char **argv) {
     if (argc > 3 && strcmp(argv[1], GUARD_FLAG) == 0)
         _exit(engine_guard_main(argc, argv));
+    if (argc == 2 && strcmp(argv[1], "--list-devices") == 0)
+        _exit(devices_list());
     if (argc > 2 && strcmp(argv[1], "--host") == 0)
         fake_main(argc, argv);
     if (argc > 2 && strcmp(argv[1], "sim") == 0)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.tsan
 each = pytest.mark.parametrize("client", DIALECTS)
 FAKE = os.environ.get("GRIDTIE_UNIT_BIN", "")
 LLAMA, TINY = os.environ.get("GRIDTIE_LLAMA_SERVER", ""), os.environ.get("GRIDTIE_TINY_MODEL", "")
-SIGN = {"openai": b": keep-alive\n\n", "anthropic": b"event: ping\n", "responses": b": keep-alive\n\n", "gemini": b"\r\n\r\n"}
+SIGN = {"openai": b": keep-alive\n\n", "anthropic": b"event: ping\n", "responses": b": keep-alive\n\n"}
 
 fake = pytest.mark.skipif(not os.access(FAKE, os.X_OK), reason="no unit test program")
 real = pytest.mark.skipif(not os.access(LLAMA, os.X_OK) or not os.path.exists(TINY), reason="tools/setup engine")
@@ -237,7 +237,7 @@ def test_a_failure_after_signs_of_life_is_the_dialects_error_in_the_stream(engin
 @each
 def test_without_a_sign_a_load_that_lasts_is_503_with_its_reason(engine, client):
     daemon = engine("never", engine={"ping": "50ms", "wait": "300ms"})
-    path, body = chat(client, "local/m", stream=client == "ollama")
+    path, body = chat(client, "local/m", stream=client not in SIGN)
     reply = daemon.post(path, body)
     busy = 529 if client == "anthropic" else 503  # its "overloaded"
     assert reply.status == busy and "still being loaded" in assert_error_shape(client, reply)
@@ -267,6 +267,26 @@ def test_a_client_that_leaves_while_a_model_loads_is_noticed(engine, client):
     eventually(lambda: daemon.metrics()["gridtie_exchanges"] == 0, 5, "the exchange's end")
     assert model_of(daemon)["in_flight"] == 0
     assert daemon.get("/gridtie/v1/log").json["exchanges"][0]["err"] == "client_gone"
+
+
+@fake
+def test_endpoints_say_how_the_engine_is(engine):
+    def health(daemon):
+        return daemon.get("/gridtie/v1/endpoints").json["endpoints"][0]["health"]
+
+    daemon = engine("ok")
+    assert health(daemon) == "idle"
+    assert ask(daemon, "openai", "local/m")[0].status == 200
+    assert health(daemon) == "ready" and "ready" in daemon.cli("endpoints").stdout
+    assert daemon.post("/gridtie/v1/unload", {"model": "m"}).status == 200
+    eventually(lambda: health(daemon) == "idle", 20, "the unloading")
+    daemon = engine("never", engine={"ping": "50ms", "wait": "500ms"})
+    stream(daemon, "openai")
+    assert health(daemon) == "loading"
+    daemon = engine("crash")
+    assert ask(daemon, "openai", "local/m", timeout=60)[0].status >= 500
+    assert health(daemon) == "failed"
+    assert daemon.get("/gridtie/v1/endpoints").json["endpoints"][0]["failing_models"] == ["m"]
 
 
 # ---- what a model can't do

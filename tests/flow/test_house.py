@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several local models under one memory budget: who goes, who waits, who is sent elsewhere, who is refused; how long a
 model stays; what ps says; settings of single models. With a fake llama-server (tests/fault/children.c) and the real one."""
+import base64
 import concurrent.futures
 import datetime
+import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
 
-from harness import DIALECTS, READERS, Client, ask, assert_error_shape, chat, eventually, left_of, order, request_bytes
+from harness import DIALECTS, READERS, Client, ask, assert_error_shape, chat, eventually, left_of, order, read, request_bytes
+from wire import PNG
 
 pytestmark = pytest.mark.tsan
 
@@ -30,15 +35,16 @@ real = pytest.mark.skipif(not os.access(LLAMA, os.X_OK) or not os.path.exists(TI
 
 @pytest.fixture
 def house(gridtie, tmp_path):
-    """house({name: mode}, memory, engine=…, **config): fake models that weigh 256 MiB each, a hole in a file."""
-    def start(models, memory, engine=None, **more):
+    """house({name: mode}, memory, engine=…, env=…, **config): fake models that weigh 256 MiB each, a hole in a file."""
+    def start(models, memory, engine=None, env=None, **more):
         weights = tmp_path / "w.gguf"
         with open(weights, "wb") as f:
             f.write(b"GGUF\x03" + bytes(19))
             f.truncate(256 * MIB)
         rows = [{"name": name, "file": str(weights), **(mode if isinstance(mode, dict) else {"args": ["--fake", mode]})}
                 for name, mode in models.items()]
-        return gridtie({"engine": {"enabled": True, "binary": FAKE, "memory": memory, "models": rows, **(engine or {})}, **more})
+        return gridtie({"engine": {"enabled": True, "binary": FAKE, "memory": memory, "models": rows, **(engine or {})}, **more},
+                       env=env)
     return start
 
 
@@ -74,6 +80,78 @@ class Streaming(threading.Thread):
 
     def run(self):
         self.reply = self.daemon_.post(self.path, self.body, timeout=60)
+
+
+# ---- graphics cards: a fake llama-server that lists one of 1,000 MiB, and a fake driver that tells what each server takes
+
+
+def card(size=1000, taken=None):
+    env = {"FAKE_DEVICES": f"CUDA0: Fake ({size} MiB, {size} MiB free)", "LD_LIBRARY_PATH": str(Path(FAKE).parent)}
+    return {**env, "FAKE_VRAM_MIB": str(taken)} if taken is not None else env
+
+
+@fake
+def test_a_card_is_shared_out_by_what_its_driver_tells(house):
+    daemon = house({"a": "ok", "b": "ok"}, "10GiB", env=card(taken=10))
+    for name in "ab":  # 900 MiB are for models: the second, estimated at 882, fits beside the first as measured
+        assert ask(daemon, "openai", f"local/{name}", timeout=60)[0].status == 200
+    assert set(loaded(daemon)) == {"a", "b"}
+    assert [m["vram_bytes"] for m in loaded(daemon).values()] == [10 * MIB] * 2
+    assert daemon.get("/gridtie/v1/ps").json["vram_budget_bytes"] == 900 * MIB
+    assert {m["size_vram"] for m in daemon.get("/api/ps").json["models"]} == {10 * MIB}
+    assert engine_number(daemon, "vram_bytes", "a") == 10 * MIB
+    table = daemon.cli("ps")
+    assert "VRAM" in table.stdout and "20 MiB of 900 MiB of graphics memory" in table.stdout, table.stdout
+
+
+@fake
+def test_a_full_card_is_made_room_on_though_there_is_memory(house):
+    daemon = house({"a": "ok", "b": "ok"}, "10GiB", env=card(taken=300))
+    for name in "abab":
+        assert ask(daemon, "openai", f"local/{name}", timeout=60)[0].status == 200
+    assert engine_number(daemon, "evictions_total", "a") == 1 and engine_number(daemon, "loads_total", "b") == 1
+    assert engine_number(daemon, "loads_total", "a") == 2 and set(loaded(daemon)) == {"a", "b"}  # as measured both fit
+
+
+@fake
+def test_a_busy_model_keeps_its_card_and_the_refusal_says_so(house):
+    daemon = house({"a": "ok", "b": "ok"}, "10GiB", engine={"wait": "300ms", "ping": "0s", "preload": ["a"]}, env=card())
+    eventually(lambda: loaded(daemon), 30, "a is loaded, however long that takes")
+    busy = Streaming(daemon, "local/a", 4)
+    reply = daemon.post(*chat("openai", "local/b"))
+    text = assert_error_shape("openai", reply)
+    assert reply.status == 503 and "model 'b' needs about 882 MiB of graphics memory" in text, text
+    assert "(engine.gpu_memory, 900 MiB): 'a' (882 MiB) answers 1 request" in text, text
+    busy.join()
+    assert busy.reply.status == 200 and engine_number(daemon, "evictions_total", "a") == 0
+
+
+@fake
+def test_a_model_that_never_fits_the_card_is_told_what_would_help(house):
+    daemon = house({"a": {"gpu_layers": "all", "args": ["--fake", "ok"]}, "b": "ok", "c": {"gpu_layers": "0", "args": ["--fake", "ok"]}},
+                   "10GiB", engine={"gpu_memory": "200MiB"}, env=card())
+    text = assert_error_shape("openai", daemon.post(*chat("openai", "local/a")))
+    assert "needs at least 256 MiB" in text and "of graphics memory for gpu_layers: all" in text, text
+    assert "200 MiB are for models" in text and "gpu_layers: auto" in text, text
+    for name in "bc":  # llama-server puts on the card what fits; nothing but itself
+        assert ask(daemon, "openai", f"local/{name}", timeout=60)[0].status == 200
+    eventually(lambda: loaded(daemon)["c"]["vram_bytes"] == 200 * MIB, 5, "all there is: nobody measured it")
+
+
+@fake
+@pytest.mark.parametrize("bound, margin", [("2GiB", "6552"), ("7800MiB", None), (None, None)])
+def test_llama_server_is_told_what_to_leave_free(house, bound, margin):
+    daemon = house({"a": "ok"}, "10GiB", engine={"gpu_memory": bound} if bound else {}, env=card(8000))
+    assert ask(daemon, "openai", "local/a", timeout=60)[0].status == 200
+    argv = Path(f"/proc/{loaded(daemon)['a']['pid']}/cmdline").read_text().split("\0")
+    assert argv[argv.index("--fit-target") + 1] == margin if margin else "--fit-target" not in argv
+
+
+@fake
+def test_without_a_card_nothing_is_said_of_one(house):
+    daemon = house({"a": {"gpu_layers": "all", "args": ["--fake", "ok"]}}, "10GiB")
+    assert ask(daemon, "openai", "local/a", timeout=60)[0].status == 200
+    assert "VRAM" not in daemon.cli("ps").stdout and daemon.get("/gridtie/v1/ps").json["vram_budget_bytes"] == 0
 
 
 # ---- who goes
@@ -324,6 +402,39 @@ def test_a_draft_that_is_nowhere_is_told(real_house):
     path, body = chat("openai", "local/m")
     text = assert_error_shape("openai", daemon.post(path, body, timeout=60))
     assert "its draft 'nobody'" in text
+
+
+# ---- images
+
+
+def picture(color):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = (b"\0" + bytes(color) * 64) * 64
+    png = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)) +
+           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return base64.b64encode(png).decode()
+
+
+@pytest.fixture(scope="module")
+def projector(tmp_path_factory):
+    return tiny(tmp_path_factory.mktemp("projector"), "p.gguf", "--task", "projector")
+
+
+@real
+@each
+def test_a_model_with_a_projector_sees(real_house, projector, client):
+    daemon = real_house({"m": {"projector": projector}})
+    said = {}
+    for name, color in (("red", (255, 0, 0)), ("blue", (0, 0, 255)), ("red again", (255, 0, 0))):
+        stream, greedy = name == "blue", {"temperature": 0}
+        more = {"ollama": {"options": greedy}, "gemini": {"generationConfig": greedy}}.get(client, greedy)
+        path, body = chat(client, "local/m", "What?", stream, image=True, **more)
+        reply = daemon.post(path, json.loads(json.dumps(body).replace(PNG, picture(color))), timeout=60)
+        answer = read(client, reply, stream)
+        assert reply.status == 200 and answer.ended and answer.error is None, reply.body
+        said[name] = answer.text
+    assert said["red"] == said["red again"] != said["blue"]
 
 
 # ---- vectors and ranks

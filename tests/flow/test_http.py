@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP as strangers speak it: smuggling, sizes, hosts, methods, pages in browsers; and bodies that are not what they
 should be. What is wrong gets its dialect's 400 that names the field; the connection stays where that is safe."""
+import gzip
 import json
 
 import pytest
 
-from harness import DIALECTS, PATHS, PNG, TURNS, Client, ask, assert_error_shape, chat, error_text, order, request_bytes
+from harness import (DIALECTS, PATHS, PNG, READERS, TURNS, Client, ask, assert_error_shape, chat, error_text, order,
+                     request_bytes)
 
 each = pytest.mark.parametrize("client", DIALECTS)
 OK = json.dumps(chat("openai", "openai/m")[1]).encode()
@@ -141,6 +143,39 @@ def test_an_unknown_address_is_404_in_the_dialect_of_its_path(three):
         reply = three.daemon.post(path, {})
         assert reply.status == 404
         assert_error_shape(dialect, reply)
+
+
+def test_an_unknown_address_is_404_in_the_dialect_of_its_headers(three):
+    for headers, dialect in (({"anthropic-version": "2023-06-01"}, "anthropic"), ({"x-goog-api-key": "k"}, "gemini"), ({}, "openai")):
+        reply = three.daemon.get("/v1/files", headers)
+        assert reply.status == 404
+        assert_error_shape(dialect, reply)
+
+
+def test_a_wrong_method_is_405_and_says_which_are_right(three):
+    for method, path, allow, dialect in (
+            ("GET", "/v1/chat/completions", "POST", "openai"), ("PUT", "/v1/messages", "POST", "anthropic"),
+            ("DELETE", "/api/chat", "POST", "ollama"), ("PUT", "/v1beta/models/m:generateContent", "POST", "gemini"),
+            ("POST", "/v1/models", "GET, HEAD", "openai"), ("PUT", "/api/tags", "GET, HEAD", "ollama")):
+        reply = three.daemon.call(method, path, {} if method != "GET" else None)
+        assert reply.status == 405 and reply.headers["allow"] == allow, path
+        assert_error_shape(dialect, reply)
+
+
+@pytest.mark.parametrize("lead, tail", [("", "/"), ("/", ""), ("//", "//")])
+@each
+def test_a_slash_too_many_does_no_harm(three, client, lead, tail):
+    path, body = chat(client, f"{client}/m")
+    path, _, query = path.partition("?")
+    reply = three.daemon.post(lead + path + tail + ("?" + query if query else ""), body)
+    assert reply.status == 200 and READERS[client](reply.body, False).text
+
+
+def test_a_compressed_body_is_415(three):
+    path, body = chat("anthropic", "anthropic/m")
+    reply = three.daemon.post(path, gzip.compress(json.dumps(body).encode()), {"Content-Encoding": "gzip"})
+    assert reply.status == 415 and assert_error_shape("anthropic", reply)
+    assert three.daemon.post(path, body, {"Content-Encoding": "identity"}).status == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "169.254.169.254"])

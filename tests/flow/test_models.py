@@ -84,8 +84,11 @@ def test_model_lists_have_the_shape_of_each_dialect(three):
     assert data["first_id"] and data["last_id"]
     tags = three.daemon.get("/api/tags").json["models"]
     assert {"name", "model", "modified_at", "size", "digest", "details"} <= set(tags[0])
+    assert len({m["digest"] for m in tags}) == len(tags), "its clients take models of one digest for one"
+    assert all(re.fullmatch("[0-9a-f]{64}", m["digest"]) for m in tags)
     assert three.daemon.get("/v1/models/openai/m").json["id"] == "openai/m"
     assert three.daemon.get("/v1/models/openai/none").status == 404
+    assert three.daemon.get("/v1/models/").json == three.daemon.get("/models").json == three.daemon.get("/v1/models").json
     for path, headers in (("/v1beta/models", {}), ("/v1/models", {"x-goog-api-key": "k"}), ("/v1/models?key=k", {}),
                           ("/v1beta/models?pageSize=9&key=k", {})):
         models = three.daemon.get(path, headers).json["models"]
@@ -94,6 +97,67 @@ def test_model_lists_have_the_shape_of_each_dialect(three):
     assert three.daemon.get("/v1beta/models/openai/m").json["name"] == "models/openai/m"
     reply = three.daemon.get("/v1beta/models/openai/none")
     assert reply.status == 404 and assert_error_shape("gemini", reply)
+
+
+def test_one_model_is_found_by_every_name_that_a_request_may_use(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("o")], "routes": {"coding": ["o/m"]}})
+    for name, found in (("coding", "coding"), ("o/m", "o/m"), ("o%2Fm", "o/m"), ("m", "o/m"), ("%6D", "o/m")):
+        assert daemon.get(f"/v1/models/{name}").json["id"] == found
+        assert daemon.get(f"/models/{name}").json["id"] == found
+        assert daemon.get(f"/v1/models/{name}", {"anthropic-version": "2023-06-01"}).json["id"] == found
+        assert daemon.get(f"/v1beta/models/{name}").json["name"] == f"models/{found}"
+    assert daemon.get("/v1/models/o%252Fm").status == 404
+
+
+def pages(ask_for, ids, after):
+    """Follows a list to its end: the ids of each page."""
+    found, more = [], {}
+    while more is not None:
+        reply = ask_for(more)
+        assert reply.status == 200, reply.text
+        found.append(ids(reply.json))
+        more = after(reply.json)
+    return found
+
+
+def test_lists_come_in_pages(sim, gridtie):
+    names = [f"m{i}" for i in range(25)]
+    daemon = gridtie({"endpoints": [sim.endpoint("o", models=names)], "routes": {"coding": ["o/m1"]}})
+    all_ids = [f"o/{n}" for n in names] + ["coding"]
+    version = {"anthropic-version": "2023-06-01"}
+
+    def anthropic(query):
+        return daemon.get("/v1/models?" + "&".join(f"{k}={v}" for k, v in query.items()), version)
+
+    def ids(j):
+        page = [m["id"] for m in j["data"]]
+        assert (j["first_id"], j["last_id"]) == ((page[0], page[-1]) if page else (None, None))
+        return page
+
+    def forth(limit):
+        return lambda j: {"limit": limit, "after_id": j["last_id"].replace("/", "%2F")} if j["has_more"] else None
+
+    assert [len(p) for p in pages(anthropic, ids, lambda j: {"after_id": j["last_id"]} if j["has_more"] else None)] == [20, 6]
+    for limit in (1, 7, 25, 26, 1000):
+        got = pages(lambda q: anthropic(q or {"limit": limit}), ids, forth(limit))
+        assert sum(got, []) == all_ids and {len(p) for p in got[:-1]} <= {limit}
+    back = pages(lambda q: anthropic(q or {"limit": 10, "before_id": "coding"}), ids,
+                 lambda j: {"limit": 10, "before_id": j["first_id"]} if j["has_more"] else None)
+    assert back == [all_ids[15:25], all_ids[5:15], all_ids[0:5]]
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"limit": "x"}, {"after_id": "o/none"}, {"before_id": "o/none"}):
+        reply = anthropic(wrong)
+        assert reply.status == 400 and assert_error_shape("anthropic", reply), wrong
+
+    def gemini(query):
+        return daemon.get("/v1beta/models?" + "&".join(f"{k}={v}" for k, v in query.items()))
+
+    for size in (1, 7, 26, 5000):
+        got = pages(lambda q: gemini(q or {"pageSize": size}), lambda j: [m["name"][7:] for m in j["models"]],
+                    lambda j: {"pageSize": size, "pageToken": j["nextPageToken"]} if "nextPageToken" in j else None)
+        assert sum(got, []) == all_ids and {len(p) for p in got[:-1]} <= {size}
+    for wrong in ({"pageSize": -1}, {"pageSize": "x"}, {"pageToken": "x"}, {"pageToken": 27}):
+        reply = gemini(wrong)
+        assert reply.status == 400 and assert_error_shape("gemini", reply), wrong
 
 
 def test_ollamas_small_addresses_answer(three):
@@ -115,6 +179,8 @@ def test_an_answer_names_its_id_target_zone_cost_and_time(three, client, stream)
     reply, _ = ask(three.daemon, client, "openai/m", stream=stream)
     h = reply.headers
     assert re.fullmatch(r"x[0-9a-f]{10,}", h["x-gridtie-id"])
+    own = {"openai": "x-request-id", "responses": "x-request-id", "anthropic": "request-id"}.get(client)
+    assert own is None or h[own] == h["x-gridtie-id"], "its SDK shows it with answers and errors"
     assert (h["x-gridtie-target"], h["x-gridtie-zone"]) == ("openai/m", "cloud")
     assert "total;dur=" in h["server-timing"] and "decide;dur=" in h["server-timing"]
     cost = reply.trailers if stream else h

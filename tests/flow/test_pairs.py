@@ -120,6 +120,41 @@ def test_the_upstream_gets_an_image(three, client, upstream):
         assert [p for p in user["content"] if p["type"] == "image_url"]
 
 
+PDF = "JVBERi0xLjQK"
+HOLDS = {  # what each format's messages have a place for
+    "openai": {"audio", "file", "remote"}, "anthropic": {"file", "remote"}, "ollama": set(),
+    "responses": {"file", "remote"}, "gemini": {"audio", "file", "remote"}}
+MEDIA = {
+    "audio": {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
+    "file": {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64," + PDF}},
+    "remote": {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}},
+    "unknown": {"type": "video_url", "video_url": {"url": "https://pictures.example/a.mp4"}},
+    "elsewhere": {"type": "file", "file": {"file_id": "file-1"}}}
+
+
+@pytest.mark.parametrize("kind", MEDIA)
+@pytest.mark.parametrize("upstream", DIALECTS)
+def test_what_a_format_has_no_place_for_is_refused_not_left_out(three, upstream, kind):
+    path, body = chat("openai", f"{upstream}/m")
+    body["messages"][0]["content"] = [{"type": "text", "text": "What is this?"}, MEDIA[kind]]
+    reply = three.daemon.post(path, body)
+    if kind in HOLDS[upstream] or upstream == "openai":
+        assert reply.status == 200
+        sent = three.sim.last()["body"]
+        assert any(mark in sent for mark in ("UklGRg==", PDF, "pictures.example", "file-1"))
+    else:
+        assert reply.status == 400 and not three.sim.requests()
+        assert f"{upstream}/m" in assert_error_shape("openai", reply)
+
+
+def test_a_route_passes_by_what_has_no_place_for_it(sim, gridtie):
+    daemon = gridtie({"endpoints": [sim.endpoint("a", "anthropic"), sim.endpoint("g", "gemini")], "routes": {"ears": ["a/m", "g/m"]}})
+    path, body = chat("openai", "ears")
+    body["messages"][0]["content"] = [{"type": "text", "text": "Listen."}, MEDIA["audio"]]
+    reply = daemon.post(path, body)
+    assert reply.status == 200 and reply.headers["x-gridtie-target"] == "g/m"
+
+
 @pairs
 def test_limits_and_sampling_travel(three, client, upstream):
     more = {"openai": {"max_tokens": 77, "temperature": 0.25, "stop": ["END"]},

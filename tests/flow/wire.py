@@ -3,6 +3,7 @@
 nothing to the daemon's own code. The readers are strict: what a client could stumble over fails here."""
 import dataclasses
 import json
+import re
 
 PNG = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -248,6 +249,7 @@ def read_gemini(body, stream):
         for j in gemini_array(body):
             gemini_chunk(j, a)
     else:
+        assert re.fullmatch(rb"(?:data: [^\r\n]+(?:\n\n|\r\n\r\n))*", body), "Google's clients read events and nothing else"
         for event, data in sse(body):
             assert event is None
             gemini_chunk(json.loads(data), a)

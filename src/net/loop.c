@@ -8,12 +8,9 @@
 #include "net/loop.h"
 #include <pthread.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
-
-#define POOL_NICE 10
 
 struct letter {
     struct letter *next;
@@ -262,17 +259,8 @@ struct offload {
     void *arg;
 };
 
-// Where cores are few the pool's threads give way to the loops: the kernel would let them run for milliseconds.
-static void give_way(void) {
-    static _Thread_local bool done;
-    if (!done)
-        (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + POOL_NICE); // Linux: of this thread
-    done = true;
-}
-
 static void offload_work(uv_work_t *w) {
     struct offload *o = w->data;
-    give_way();
     o->work(o->arg);
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 
-#define BUCKETS 4096u // chains of one for as many open requests
+#define BUCKETS 16384u // some thousand open requests have chains of one: each link is a miss of the cache
 
 struct entry {
     struct entry *next;

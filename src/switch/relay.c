@@ -7,6 +7,7 @@
 #include "switch/money.h"
 #include "switch/private.h"
 #include "switch/reply.h"
+#include "switch/turns.h"
 #include "switch/worker.h"
 
 #define HELD_BYTES (1u << 20) // an upstream that says so much before its first text is broken
@@ -82,6 +83,9 @@ static enum err event_guard(struct filter *f, const struct event *ev) {
 static enum err event_pack(struct filter *f, const struct event *ev) {
     struct attempt *at = f->owner;
     struct event_sink next = {event_pass, f};
+    struct slice package, words;
+    if (ev->kind == EV_END && carry_rest(at->carry, &package, &words))
+        turns_keep(at->x->w->turns, at->x, words, package);
     if (ev->kind == EV_END && carry_lost(at->carry))
         notes_add(&at->x->arena, &at->x->notes, "dropped", SLICE("signature"), "it is longer than a call's id may be");
     return carry_event(at->carry, ev, &next);

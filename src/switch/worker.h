@@ -15,6 +15,7 @@ struct accounts;
 struct keyring;
 struct memo;
 struct privacy;
+struct turns;
 
 struct worker {
     struct loop loop;
@@ -36,6 +37,7 @@ struct worker {
     struct detector *detector;     // a reference; NULL: none is loaded yet
     bool detector_failed;          // and none will be
     struct memo *memo;             // of what was found in texts
+    struct turns *turns;           // shared; NULL: there is none
     _Atomic uint64_t scanned_bytes, replaced;
     bool draining;
     struct deferred empty; // calls when_empty

@@ -76,12 +76,12 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
     if (t->caps_known && r->tools && !t->tools && !target_emulates_tools(t))
         return cannot_call_tools;
     const char *unable = task_out(r, t);
+    if (!unable && r->kin_only && (int)t->endpoint->provider->dialect != r->dialect)
+        unable = "cannot read token ids or several prompts";
     if (!unable)
         unable = media_out(r, dialect_get(t->endpoint->provider->dialect));
     if (unable)
         return unable;
-    if (r->kin_only && (int)t->endpoint->provider->dialect != r->dialect)
-        return "cannot read token ids or several prompts";
     if (r->kept && (int)t->endpoint->provider->dialect != r->dialect)
         return "does not have the cachedContent";
     if (r->has_remote_media && engine)

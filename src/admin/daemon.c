@@ -209,6 +209,7 @@ static bool config_swap(struct daemon *d, struct buf *problems) {
     d->config = c;
     config_apply_log(c);
     outgoing_set_offline(c->offline || d->offline);
+    models_watch(d);
     return true;
 }
 
@@ -359,6 +360,7 @@ static bool daemon_open(struct daemon *d, const char *data_dir, const char *runt
     d->data_dir = data_dir;
     if (!keeper_open(&d->keeper, d, data_dir, problem) || models_open(d, data_dir))
         return false;
+    models_watch(d);
     if (grid_new(&d->main, d->config, data_dir, runtime_dir, grid_changed, d, &d->grid, problem))
         return false;
     for (unsigned i = 0; i < d->n_shifts; i++)

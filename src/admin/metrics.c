@@ -151,7 +151,7 @@ static void engine_write(const struct snapshot *s, struct buf *out) {
     }
 }
 
-static void privacy_write(struct daemon *d, struct buf *out) {
+static void privacy_write(const struct daemon *d, struct buf *out) {
     uint64_t scanned = 0, replaced = 0;
     for (unsigned i = 0; i < d->n_shifts; i++) {
         scanned += load(&d->shifts[i].worker.scanned_bytes);
@@ -190,7 +190,7 @@ static void stalls_write(const struct daemon *d, struct buf *out) {
     buf_printf(out, "gridtie_loop_longest_stall_seconds %g\n", (double)longest_us / 1e6);
 }
 
-static void daemon_write(struct daemon *d, struct buf *out) {
+static void daemon_write(const struct daemon *d, struct buf *out) {
     metric_head(out, "gridtie_requests_total", "counter", "Requests from clients, by how they ended.");
     for (int e = 0; e < ERR_COUNT; e++) {
         uint64_t n = 0;
@@ -211,11 +211,10 @@ static void daemon_write(struct daemon *d, struct buf *out) {
     buf_printf(out, "gridtie_uptime_seconds %lld\n", (long long)(clock_wall_s() - d->start_wall_s));
 }
 
-void metrics_write(struct shift *s, struct buf *out) {
-    const struct snapshot *snap = s->worker.snap;
-    daemon_write(s->d, out);
-    stalls_write(s->d, out);
-    privacy_write(s->d, out);
+void metrics_write(const struct daemon *d, const struct snapshot *snap, struct buf *out) {
+    daemon_write(d, out);
+    stalls_write(d, out);
+    privacy_write(d, out);
     counters_write(snap, out);
     overruns_write(snap, out);
     errors_write(snap, out);

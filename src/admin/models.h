@@ -7,6 +7,8 @@
 
 // Before the loops run. ERR_NO_MEMORY.
 MUST_CHECK enum err models_open(struct daemon *d, const char *data_dir);
+// Main thread, with each config: watches what other programs hold, or no longer.
+void models_watch(struct daemon *d);
 // After the loops are done, before the grid closes: cancels jobs and waits for their threads.
 void models_close(struct daemon *d);
 

@@ -81,8 +81,8 @@ bool store_is_asked(const struct http_request *r) {
 void store_show(struct shift *s, struct conn *c, const struct http_request *r) {
     struct look *k = mem_zalloc(sizeof *k);
     if (k) {
-        *k = (struct look){
-            .guest = {look_gone, NULL}, .conn = c, .data_dir = s->d->data_dir, .out = BUF_INIT(4u << 20)};
+        *k =
+            (struct look){.guest = {look_gone, NULL}, .conn = c, .data_dir = s->d->data_dir, .out = BUF_INIT(4u << 20)};
         conn_set_user(c, &k->guest);
         if (loop_offload(&s->worker.loop, look_work, look_done, k) == ERR_OK)
             return;

@@ -83,7 +83,10 @@
 // --- the store
 #define LIMIT_STORE_NAMES 1024               // a file each is read at each change
 #define LIMIT_STORE_ARENA_BYTES (256u << 20) // all of them, with long licences
-#define LIMIT_LEFTOVER_S (7 * 86400)         // a pull that was cut and that nobody went on with for so long is given up
-#define LIMIT_JOBS 16                        // pulls and the like at once: a thread each
+#define LIMIT_WATCHED_FOLDERS 1024   // of other programs' models: an inotify watch each, of some 8,000 a user may have
+#define LIMIT_LOOKED_FOLDERS 16384   // those beyond are looked at by their times
+#define LIMIT_LOOK_MS 30000          // so often
+#define LIMIT_LEFTOVER_S (7 * 86400) // a pull that was cut and that nobody went on with for so long is given up
+#define LIMIT_JOBS 16                // pulls and the like at once: a thread each
 
 #endif

@@ -20,7 +20,6 @@
 #define CHUNK_OVERHEAD 16                       // bytes of framing a byte of a chunked body may cost; a sane chunk: 6
 #define LINGER_MS 2000                          // nginx waits up to 30 s; a client on its way reads its answer sooner
 #define LINGER_BYTES ((size_t)16 << 20)
-#define OUT_BYTES ((size_t)LIMIT_EXCHANGE_ARENA_BYTES) // a whole answer, to a client that reads slowly
 
 static void conn_input(struct conn *c, struct slice bytes);
 

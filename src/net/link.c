@@ -15,7 +15,9 @@
 
 #define FIRST_WRITE_BYTES ((size_t)64 << 10) // reading starts behind it: a server may refuse a long body early
 #define WRITE_BYTES ((size_t)256 << 10)      // of one write; an event has two: 0.7 ms
-#define LIMIT_INTERIM 16                     // 1xx answers before the real one
+#define LONG_BYTES ((size_t)64 << 10)
+#define LONG_READ_BYTES ((size_t)16 << 10) // of a longer answer: libuv reads 32 times before anyone else's turn
+#define LIMIT_INTERIM 16                   // 1xx answers before the real one
 
 static void link_input(struct link *k, struct slice bytes);
 
@@ -129,7 +131,7 @@ void link_close(struct link *k) {
 static void link_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
     struct link *k = h->data;
     (void)suggested;
-    *buf = uv_buf_init(k->client->loop->read_buf, LOOP_READ_BYTES);
+    *buf = uv_buf_init(k->client->loop->read_buf, k->came > LONG_BYTES ? LONG_READ_BYTES : LOOP_READ_BYTES);
 }
 
 static void link_ended(struct link *k, int status);
@@ -169,6 +171,7 @@ void link_attach(struct link *k, struct plain *p) {
     k->reads = LINK_HEAD;
     k->scan = (struct head_scan){0};
     k->any_byte = false;
+    k->came = 0;
     k->n_interim = 0;
 }
 
@@ -439,6 +442,7 @@ static void body_input(struct link *k, struct slice bytes) {
 
 static void link_input(struct link *k, struct slice bytes) {
     k->any_byte = true;
+    k->came += bytes.n;
     if (k->reads == LINK_HEAD)
         head_input(k, bytes);
     else

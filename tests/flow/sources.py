@@ -4,6 +4,7 @@ damage it, be slow, not know ranges, redirect to another server, want a login, s
 And GGUF files to serve."""
 import hashlib
 import http.server
+import io
 import json
 import math
 import re
@@ -12,6 +13,7 @@ import struct
 import threading
 import time
 import urllib.parse
+import zipfile
 
 
 def text(s):
@@ -54,7 +56,7 @@ class Source:
     headers of a request → None, or the headers with which it is refused (401)."""
 
     def __init__(self, cert=None, key=None, host="127.0.0.1"):
-        self.extra, self.guard = {}, None
+        self.extra, self.pages, self.guard = {}, {}, None
         self.files, self.json, self.redirects, self.cuts, self.asked = {}, {}, {}, {}, []
         self.ranges, self.pause, self.etags, self.status = True, 0.0, {}, {}
         self.lock = threading.Lock()
@@ -105,6 +107,8 @@ class Source:
             self.plain(h, self.status[path], b"{}", headers=more)
         elif path in self.redirects:
             self.plain(h, 302, b"", headers=[("Location", self.redirects[path]), *more])
+        elif path in self.pages:
+            self.plain(h, 200, self.pages[path].encode(), "text/html")
         elif callable(self.json.get(path)):
             body, more = self.json[path](h.path)
             self.plain(h, 200, json.dumps(body).encode(), headers=more)
@@ -180,6 +184,19 @@ class Source:
                 more = [("Link", f'<{self.url}{listed}?recursive=true&cursor={at + page}>; rel="next"')]
                 return tree[at:at + page], more if at + page < len(tree) else []
             self.json[listed] = one
+
+    def package(self, name, version, members):
+        """A wheel in a simple index (PEP 503); returns its path here."""
+        packed, stem = io.BytesIO(), f"{name}-{version}"
+        meta = {"METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "RECORD": "",
+                "WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+        with zipfile.ZipFile(packed, "w") as z:
+            for member, data in (members | {f"{stem}.dist-info/{k}": v for k, v in meta.items()}).items():
+                z.writestr(member, data)
+        path = f"/files/{stem}-py3-none-any.whl"
+        self.files[path] = packed.getvalue()
+        self.pages[f"/simple/{name}/"] = f'<a href="{self.url}{path}#sha256={sha256(packed.getvalue())}">{stem}-py3-none-any.whl</a>'
+        return path
 
     def count(self, part):
         return sum(part in path for _, path, _ in self.asked)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What pulls that were cut leave behind: it is shown by its name, gone on with, removed, and goes by itself after a week."""
+import json
 import os
+import sys
 import time
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 
 import pytest
 
-from harness import Client, eventually
+from harness import REPO, Client, eventually
 from sources import gguf, sha256
 from test_store import begin, blobs, models_dir, names, other, pulled, slow, source, store  # noqa: F401
 
@@ -126,3 +130,65 @@ def test_packages_that_were_fetched_go_by_the_models_name(store):
 def test_only_the_owner_sees_the_store(store):
     daemon = store(keys=[{"name": "guest", "secret": "guests-key"}])
     assert daemon.get("/gridtie/v1/store", {"authorization": "Bearer guests-key"}).status == 403
+
+
+# ---- packages, by tools/model-sources
+
+
+@pytest.fixture
+def packages(source, tmp_path, monkeypatch):
+    """(module, folder, path of the wheel): the script, which is asked for a package of a local index."""
+    loader = SourceFileLoader("model_sources", str(REPO / "tools/model-sources"))
+    module = module_from_spec(spec_from_loader("model_sources", loader))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader.exec_module(module)
+    monkeypatch.setattr(module.time, "sleep", lambda s: None)
+    for name, value in {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": source.url + "/simple", "PIP_NO_CACHE_DIR": "1",
+                        "GRIDTIE_CACHE": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "fetch"
+    folder.mkdir()
+    return module, folder, source.package("demo", "1.0", {"demo/weights": os.urandom(3_000_000)})
+
+
+def fetches(source, path):
+    return [h.get("range") for _, p, h in source.asked if p == path]
+
+
+def test_a_package_goes_on_where_it_was_cut(packages, source, capsys):
+    module, folder, path = packages
+    source.cuts[path] = [0, 1_500_000, 700_000]  # the first is what pip begins
+    wheel = module.wheel_of("demo==1.0", folder)
+    assert wheel.read_bytes() == source.files[path] and [p.name for p in folder.iterdir()] == [wheel.name]
+    assert [r is None for r in fetches(source, path)] == [True, True, False, False]
+    steps = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert steps[-1]["completed"] == steps[-1]["total"] == len(source.files[path])
+
+
+def test_a_package_goes_on_after_a_kill(packages, source):
+    module, folder, path = packages
+    name = path.rpartition("/")[2]
+    (folder / (name + ".partial")).write_bytes(source.files[path][:2_000_000])
+    assert module.wheel_of("demo==1.0", folder).read_bytes() == source.files[path]
+    assert fetches(source, path)[-1] == "bytes=2000000-"
+
+
+def test_a_package_that_is_another_begins_anew(packages, source):
+    module, folder, path = packages
+    name = path.rpartition("/")[2]
+    (folder / (name + ".partial")).write_bytes(b"?" * 2_000_000)
+    assert module.wheel_of("demo==1.0", folder).read_bytes() == source.files[path]
+    source.files[path] = source.files[path][:-1] + b"?"
+    (folder / name).unlink()
+    with pytest.raises(SystemExit, match="pip cannot fetch demo 1.0"):
+        module.wheel_of("demo==1.0", folder)
+    assert not list(folder.iterdir())
+
+
+def test_a_package_that_is_cut_again_and_again(packages, source):
+    module, folder, path = packages
+    source.cuts[path] = [0, 1_000_000, *[0] * 20]
+    with pytest.raises(SystemExit, match="in a row"):
+        module.wheel_of("demo==1.0", folder)
+    [partial] = folder.iterdir()
+    assert 0 < partial.stat().st_size <= 1_000_000

@@ -62,6 +62,8 @@ static const char *media_out(const struct request *r, const struct dialect *d) {
         return "has no place for files";
     if (r->has_remote_media && !(d->media & MEDIA_REMOTE))
         return "takes images inline only";
+    if (r->kin_only && (int)d->id != r->dialect)
+        return "cannot read token ids or several prompts";
     return r->has_foreign && (int)d->id != r->dialect ? "has no place for a part of the messages" : NULL;
 }
 
@@ -76,8 +78,6 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
     if (t->caps_known && r->tools && !t->tools && !target_emulates_tools(t))
         return cannot_call_tools;
     const char *unable = task_out(r, t);
-    if (!unable && r->kin_only && (int)t->endpoint->provider->dialect != r->dialect)
-        unable = "cannot read token ids or several prompts";
     if (!unable)
         unable = media_out(r, dialect_get(t->endpoint->provider->dialect));
     if (unable)

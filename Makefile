@@ -59,13 +59,20 @@ define install_unit
 	chmod 644 "$(DESTDIR)$(PREFIX)/lib/systemd/$(2)/gridtie.service"
 endef
 
+# The program prints them from the tables that it reads command lines by.
+define install_completion
+	install -d "$(dir $(DESTDIR)$(PREFIX)/$(2))"
+	build/release/gridtie completion $(1) >"$(DESTDIR)$(PREFIX)/$(2)"
+	chmod 644 "$(DESTDIR)$(PREFIX)/$(2)"
+endef
+
 # Root installs what somebody else has built.
 install: $(if $(wildcard build/release/gridtie),,release)
 	install -D -m 755 build/release/gridtie "$(DESTDIR)$(PREFIX)/bin/gridtie"
 	install -D -m 644 docs/gridtie.1 "$(DESTDIR)$(PREFIX)/share/man/man1/gridtie.1"
-	install -D -m 644 share/gridtie.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gridtie"
-	install -D -m 644 share/gridtie.zsh "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_gridtie"
-	install -D -m 644 share/gridtie.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/gridtie.fish"
+	$(call install_completion,bash,share/bash-completion/completions/gridtie)
+	$(call install_completion,zsh,share/zsh/site-functions/_gridtie)
+	$(call install_completion,fish,share/fish/vendor_completions.d/gridtie.fish)
 	$(call install_unit,share/systemd/gridtie.service,system)
 	$(call install_unit,share/systemd/gridtie-user.service,user)
 	install -D -m 755 tools/catalogue-sources "$(DESTDIR)$(PREFIX)/libexec/gridtie/catalogue-sources"

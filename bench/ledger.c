@@ -147,7 +147,11 @@ static void line_put(struct bench *b, unsigned *lines, unsigned per_turn) {
 }
 
 static void name_put(struct bench *b, long i) {
-    (void)snprintf(b->id, sizeof b->id, "x%022lx", i);
+    struct buf id = BUF_FIXED(b->id);
+    buf_append_char(&id, 'x');
+    buf_append_hex(&id, 0, 2);
+    buf_append_hex(&id, (uint64_t)i, 17);
+    (void)buf_cstr(&id);
 }
 
 // n requests with their lines, `per_turn` lines a turn, `open` of them at once.

@@ -10,11 +10,14 @@
 #include "switch/sink.h"
 #include "version.h"
 
-void api_respond_json(struct conn *c, int status, const struct buf *body) {
+#define PAGE_BYTES (64u << 20)
+#define PAGE_TARGETS 30 // of more, the metrics alone would take a loop over 1 ms
+
+void api_respond_json(struct conn *c, int status, struct buf *body) {
     // Tells another gridtie that looks at this port that it is one of its kind (grid/scan.c).
     static const struct header version = {SLICE("x-gridtie-version"), SLICE(GRIDTIE_VERSION)};
     static const struct headers extra = {&version, 1};
-    conn_respond(c, status, "application/json", &extra, buf_slice(body));
+    conn_give(c, status, "application/json", &extra, body);
 }
 
 void api_respond_error(struct conn *c, struct slice path, enum err e, const char *message) {
@@ -25,6 +28,70 @@ void api_respond_error(struct conn *c, struct slice path, enum err e, const char
     dialect_for_error(path)->write_error(&p, SLICE_NONE, &out, &status);
     api_respond_json(c, status, &out);
     buf_done(&out);
+}
+
+// ---- pages
+
+struct page {
+    struct guest guest; // first
+    struct conn *conn;  // NULL: the client is gone
+    const struct daemon *d;
+    struct snapshot *snap; // a reference
+    const char *content_type;
+    api_page_fn *write;
+    struct buf out;
+};
+
+static void page_gone(struct guest *g) {
+    ((struct page *)(void *)g)->conn = NULL;
+}
+
+static void page_work(void *arg) {
+    struct page *p = arg;
+    p->write(p->d, p->snap, &p->out);
+}
+
+static void page_respond(struct conn *c, const char *content_type, struct buf *out) {
+    if (strcmp(content_type, "application/json") == 0)
+        api_respond_json(c, 200, out);
+    else
+        conn_give(c, 200, content_type, NULL, out);
+    buf_done(out);
+}
+
+static void page_done(void *arg) {
+    struct page *p = arg;
+    if (p->conn) {
+        conn_set_user(p->conn, NULL);
+        page_respond(p->conn, p->content_type, &p->out);
+    }
+    buf_done(&p->out);
+    snapshot_unref(p->snap);
+    mem_free(p);
+}
+
+static bool page_offload(struct shift *s, const struct page *given) {
+    struct page *p = mem_alloc(sizeof *p);
+    if (!p)
+        return false;
+    *p = *given;
+    conn_set_user(p->conn, &p->guest);
+    if (loop_offload(&s->worker.loop, page_work, page_done, p) == ERR_OK)
+        return true;
+    conn_set_user(p->conn, NULL);
+    mem_free(p);
+    return false;
+}
+
+void api_page(struct shift *s, struct conn *c, const char *content_type, api_page_fn *write) {
+    struct page p = {.guest.gone = page_gone, .conn = c, .d = s->d, .content_type = content_type, .write = write};
+    buf_init(&p.out, PAGE_BYTES);
+    p.snap = snapshot_ref(s->worker.snap);
+    if (p.snap->n_targets > PAGE_TARGETS && page_offload(s, &p))
+        return;
+    page_work(&p);
+    page_respond(c, content_type, &p.out);
+    snapshot_unref(p.snap);
 }
 
 // ---- questions to the ledger
@@ -165,15 +232,15 @@ static void serve_grid(struct shift *s, struct conn *c, void (*write)(struct gri
     buf_done(&out);
 }
 
-static void serve_models(struct shift *s, struct conn *c) {
+static void models_write(const struct daemon *d, const struct snapshot *snap, struct buf *out) {
     static const char *const states[] = {"off", "starting", "ready", "failed"};
-    struct buf out = BUF_INIT(16u << 20);
-    struct json_writer w = JSON_WRITER(&out);
+    struct json_writer w = JSON_WRITER(out);
+    (void)d;
     json_obj(&w);
     json_key(&w, "models");
     json_arr(&w);
-    for (size_t i = 0; i < s->worker.snap->n_targets; i++) {
-        const struct target *t = &s->worker.snap->targets[i];
+    for (size_t i = 0; i < snap->n_targets; i++) {
+        const struct target *t = &snap->targets[i];
         json_obj(&w);
         json_kv_cstr(&w, "name", t->name);
         json_kv_str(&w, "model", t->model);
@@ -190,8 +257,6 @@ static void serve_models(struct shift *s, struct conn *c) {
     }
     json_arr_end(&w);
     json_obj_end(&w);
-    api_respond_json(c, 200, &out);
-    buf_done(&out);
 }
 
 // ---- things that the main thread does
@@ -265,13 +330,6 @@ static void serve_unload(struct shift *s, struct conn *c, const struct http_requ
     arena_done(&a);
 }
 
-static void serve_metrics(struct shift *s, struct conn *c) {
-    struct buf out = BUF_INIT(64u << 20);
-    metrics_write(s, &out);
-    conn_respond(c, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, buf_slice(&out));
-    buf_done(&out);
-}
-
 static bool serve_get(struct shift *s, struct conn *c, const struct http_request *r) {
     struct slice p = r->path;
     if (slice_is(p, "/healthz"))
@@ -281,7 +339,7 @@ static bool serve_get(struct shift *s, struct conn *c, const struct http_request
         conn_respond(c, 200, "text/plain; charset=utf-8", NULL,
                      SLICE("Ollama is running")); // what Ollama's clients look for
     else if (slice_is(p, "/metrics"))
-        serve_metrics(s, c);
+        api_page(s, c, "text/plain; version=0.0.4; charset=utf-8", metrics_write);
     else if (slice_is(p, "/gridtie/v1/status"))
         serve_status(s, c);
     else if (slice_is(p, "/gridtie/v1/ps"))
@@ -289,7 +347,7 @@ static bool serve_get(struct shift *s, struct conn *c, const struct http_request
     else if (slice_is(p, "/gridtie/v1/endpoints"))
         serve_grid(s, c, grid_endpoints_json);
     else if (slice_is(p, "/gridtie/v1/models"))
-        serve_models(s, c);
+        api_page(s, c, "application/json", models_write);
     else if (slice_is(p, "/gridtie/v1/log"))
         serve_log(s, c, r->query);
     else if (slice_is(p, "/gridtie/v1/totals"))

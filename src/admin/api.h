@@ -9,8 +9,12 @@
 // /api/tags … False: none of them; nothing was answered.
 bool api_serve(struct shift *s, struct conn *c, const struct http_request *r);
 
+// A page of the snapshot's targets: written by the pool where they are many.
+typedef void api_page_fn(const struct daemon *d, const struct snapshot *snap, struct buf *out);
+void api_page(struct shift *s, struct conn *c, const char *content_type, api_page_fn *write);
+
 // --- metrics.c: Prometheus text format 0.0.4
-void metrics_write(struct shift *s, struct buf *out);
+api_page_fn metrics_write;
 
 // --- lists.c: model lists in the dialects' shapes
 bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r);
@@ -35,7 +39,7 @@ void rfc3339_json(struct json_writer *w, const char *key, int64_t wall_s);
 
 // A member of a query string, decoded into `to`; empty when it is not there.
 struct slice api_query(struct slice query, const char *name, char *to, size_t room);
-void api_respond_json(struct conn *c, int status, const struct buf *body);
+void api_respond_json(struct conn *c, int status, struct buf *body); // given
 void api_respond_error(struct conn *c, struct slice path, enum err e, const char *message);
 
 #endif

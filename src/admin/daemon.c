@@ -81,12 +81,17 @@ static void client_is_closed(void *arg) {
     loop_stop(&s->worker.loop);
 }
 
-static void server_is_closed(void *arg) {
+static void exchanges_are_over(void *arg) {
     struct shift *s = arg;
     if (s->worker.client)
         client_close(s->worker.client, client_is_closed, s);
     else
         client_is_closed(s);
+}
+
+static void server_is_closed(void *arg) {
+    struct shift *s = arg;
+    worker_when_empty(&s->worker, exchanges_are_over, s);
 }
 
 // Also of a shift that was opened in part.
@@ -204,6 +209,7 @@ static bool config_swap(struct daemon *d, struct buf *problems) {
     d->config = c;
     config_apply_log(c);
     outgoing_set_offline(c->offline || d->offline);
+    models_watch(d);
     return true;
 }
 
@@ -354,6 +360,7 @@ static bool daemon_open(struct daemon *d, const char *data_dir, const char *runt
     d->data_dir = data_dir;
     if (!keeper_open(&d->keeper, d, data_dir, problem) || models_open(d, data_dir))
         return false;
+    models_watch(d);
     if (grid_new(&d->main, d->config, data_dir, runtime_dir, grid_changed, d, &d->grid, problem))
         return false;
     for (unsigned i = 0; i < d->n_shifts; i++)

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "grid/grid.h"
 #include "ledger/ledger.h"
+#include "store/foreign_watch.h"
 #include "store/job.h"
 #include "switch/worker.h"
 
@@ -29,8 +30,9 @@ struct daemon {
     struct ledger *ledger;
     struct grid *grid;
     struct keeper keeper;
-    struct jobs *jobs;    // of the store
-    const char *data_dir; // borrowed
+    struct jobs *jobs;           // of the store
+    struct foreign_watch *watch; // of what other programs hold; NULL: config says no
+    const char *data_dir;        // borrowed
     struct shift *shifts;
     unsigned n_shifts;
     unsigned n_idle, n_closed; // while it drains; main thread

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "privacy/key.h"
+#include "switch/turns.h"
 
 #define SYNC_MS 1000
 #define MEMO_ENTRIES 16384 // texts of a loop's conversations: a dozen long ones
@@ -169,7 +170,9 @@ bool keeper_open(struct keeper *k, struct daemon *d, const char *state_dir, stru
         return false;
     if (receipts_open(state_dir, d->config->receipts_s, &k->shared.receipts, problem))
         return false;
+    k->turns = turns_new(); // without, clients go on without
     for (unsigned i = 0; i < d->n_shifts; i++) {
+        d->shifts[i].worker.turns = k->turns;
         d->shifts[i].worker.privacy = &k->shared;
         d->shifts[i].worker.memo = memo_new(MEMO_ENTRIES); // without one all is looked at each time
     }
@@ -191,6 +194,7 @@ void keeper_close(struct keeper *k) {
         detector_unref(k->d->shifts[i].worker.detector);
         memo_free(k->d->shifts[i].worker.memo);
     }
+    turns_free(k->turns);
     receipts_close(k->shared.receipts);
     secret_done(&k->shared.key);
 }

@@ -13,6 +13,7 @@ struct shift;
 struct keeper {
     struct daemon *d;
     struct privacy shared; // what workers see
+    struct turns *turns;   // and what it keeps for its clients
     const char *state_dir; // borrowed
     struct timer sync;
     bool timing, loading, syncing, closing;

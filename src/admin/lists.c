@@ -275,15 +275,26 @@ static struct slice shape_path(enum shape shape) {
     return slice_str(paths[shape]);
 }
 
-static void serve_models(const struct snapshot *s, struct conn *c, enum shape shape, struct slice query) {
+// OpenAI's list has no pages, and may be long.
+static void openai_list(const struct daemon *d, const struct snapshot *s, struct buf *out) {
+    struct arena a;
+    struct listing l;
+    (void)d;
+    arena_init(&a, 16u << 20, 0);
+    if (listing_make(&l, s, &a))
+        listing_write(&l, SHAPE_OPENAI, out);
+    else
+        out->failed = true;
+    arena_done(&a);
+}
+
+static void serve_page(const struct snapshot *s, struct conn *c, enum shape shape, struct slice query) {
     struct arena a;
     struct listing l;
     struct buf out = BUF_INIT(16u << 20);
     arena_init(&a, 16u << 20, 0);
     bool made = listing_make(&l, s, &a);
-    const char *wrong = NULL;
-    if (made && shape != SHAPE_OPENAI)
-        wrong = shape == SHAPE_GEMINI ? gemini_page(&l, query) : anthropic_page(&l, query);
+    const char *wrong = !made ? NULL : shape == SHAPE_GEMINI ? gemini_page(&l, query) : anthropic_page(&l, query);
     if (made && !wrong)
         listing_write(&l, shape, &out);
     if (!made || wrong)
@@ -367,9 +378,9 @@ static void ollama_model(struct json_writer *w, const struct target *t) {
     ollama_details_json(w, t);
 }
 
-static void serve_tags(const struct snapshot *s, struct conn *c) {
-    struct buf out = BUF_INIT(16u << 20);
-    struct json_writer w = JSON_WRITER(&out);
+static void tags_page(const struct daemon *d, const struct snapshot *s, struct buf *out) {
+    struct json_writer w = JSON_WRITER(out);
+    (void)d;
     json_obj(&w);
     json_key(&w, "models");
     json_arr(&w);
@@ -383,8 +394,6 @@ static void serve_tags(const struct snapshot *s, struct conn *c) {
     }
     json_arr_end(&w);
     json_obj_end(&w);
-    api_respond_json(c, 200, &out);
-    buf_done(&out);
 }
 
 #define CENTURIES_S (INT64_C(292) * 31556952) // what Ollama says for a model that stays; its client shows "Forever"
@@ -509,12 +518,14 @@ bool lists_has(struct slice path) {
 bool lists_serve(struct shift *s, struct conn *c, const struct http_request *r) {
     const struct snapshot *snap = s->worker.snap;
     bool get = slice_is(r->method, "GET") || slice_is(r->method, "HEAD");
-    if (get && is_models(r->path, true))
-        serve_models(snap, c, shape_of(r), r->query);
+    if (get && is_models(r->path, true) && shape_of(r) == SHAPE_OPENAI)
+        api_page(s, c, "application/json", openai_list);
+    else if (get && is_models(r->path, true))
+        serve_page(snap, c, shape_of(r), r->query);
     else if (get && is_models(r->path, false))
         serve_model(snap, c, r);
     else if (get && slice_is(r->path, "/api/tags"))
-        serve_tags(snap, c);
+        api_page(s, c, "application/json", tags_page);
     else if (get && slice_is(r->path, "/api/ps"))
         serve_ps(s, c);
     else if (get && slice_is(r->path, "/api/version"))

@@ -3,6 +3,7 @@
 // names from config; nothing of a client's content.
 #include "admin/api.h"
 #include "base/clock.h"
+#include "base/usd.h"
 
 static void label_value(struct buf *out, const char *s) {
     for (; *s; s++) {
@@ -74,6 +75,18 @@ static void counters_write(const struct snapshot *s, struct buf *out) {
                       (uint64_t)atomic_load_explicit(&s->targets[i].live->in_flight, memory_order_relaxed));
 }
 
+static void overruns_write(const struct snapshot *s, struct buf *out) {
+    metric_head(out, "gridtie_overrun_usd_total", "counter", "Billed above what budgets held for it.");
+    for (size_t i = 0; i < s->n_targets; i++) {
+        uint64_t picousd = load(&s->targets[i].live->overrun_picousd);
+        buf_append_str(out, "gridtie_overrun_usd_total");
+        target_labels(out, &s->targets[i]);
+        buf_append_str(out, "} ");
+        usd_append(out, picousd > INT64_MAX ? INT64_MAX : (int64_t)picousd);
+        buf_append_char(out, '\n');
+    }
+}
+
 static void errors_write(const struct snapshot *s, struct buf *out) {
     metric_head(out, "gridtie_attempt_errors_total", "counter", "Attempts that failed, by class.");
     for (size_t i = 0; i < s->n_targets; i++) {
@@ -138,7 +151,7 @@ static void engine_write(const struct snapshot *s, struct buf *out) {
     }
 }
 
-static void privacy_write(struct daemon *d, struct buf *out) {
+static void privacy_write(const struct daemon *d, struct buf *out) {
     uint64_t scanned = 0, replaced = 0;
     for (unsigned i = 0; i < d->n_shifts; i++) {
         scanned += load(&d->shifts[i].worker.scanned_bytes);
@@ -151,7 +164,33 @@ static void privacy_write(struct daemon *d, struct buf *out) {
     buf_printf(out, "gridtie_privacy_replaced_total %llu\n", (unsigned long long)replaced);
 }
 
-static void daemon_write(struct daemon *d, struct buf *out) {
+// How long single events kept a loop, of all loops together: meanwhile every stream of it stands still.
+static void stalls_write(const struct daemon *d, struct buf *out) {
+    uint64_t sum_us = 0, longest_us = 0, n = 0;
+    metric_head(out, "gridtie_loop_stall_seconds", "histogram", "How long one event kept its loop from the others.");
+    for (size_t b = 0; b <= STALL_BUCKETS; b++) {
+        for (unsigned i = 0; i < d->n_shifts; i++)
+            n += load(&d->shifts[i].worker.loop.stalls.bucket[b]);
+        if (b < STALL_BUCKETS)
+            buf_printf(out, "gridtie_loop_stall_seconds_bucket{le=\"%g\"} ", (double)stall_bounds_us[b] / 1e6);
+        else
+            buf_append_str(out, "gridtie_loop_stall_seconds_bucket{le=\"+Inf\"} ");
+        buf_append_u64(out, n);
+        buf_append_char(out, '\n');
+    }
+    for (unsigned i = 0; i < d->n_shifts; i++) {
+        const struct stalls *s = &d->shifts[i].worker.loop.stalls;
+        uint64_t longest = load(&s->longest_us);
+        sum_us += load(&s->sum_us);
+        longest_us = longest > longest_us ? longest : longest_us;
+    }
+    buf_printf(out, "gridtie_loop_stall_seconds_sum %g\n", (double)sum_us / 1e6);
+    buf_printf(out, "gridtie_loop_stall_seconds_count %llu\n", (unsigned long long)n);
+    metric_head(out, "gridtie_loop_longest_stall_seconds", "gauge", "The longest of them since the daemon started.");
+    buf_printf(out, "gridtie_loop_longest_stall_seconds %g\n", (double)longest_us / 1e6);
+}
+
+static void daemon_write(const struct daemon *d, struct buf *out) {
     metric_head(out, "gridtie_requests_total", "counter", "Requests from clients, by how they ended.");
     for (int e = 0; e < ERR_COUNT; e++) {
         uint64_t n = 0;
@@ -172,11 +211,12 @@ static void daemon_write(struct daemon *d, struct buf *out) {
     buf_printf(out, "gridtie_uptime_seconds %lld\n", (long long)(clock_wall_s() - d->start_wall_s));
 }
 
-void metrics_write(struct shift *s, struct buf *out) {
-    const struct snapshot *snap = s->worker.snap;
-    daemon_write(s->d, out);
-    privacy_write(s->d, out);
+void metrics_write(const struct daemon *d, const struct snapshot *snap, struct buf *out) {
+    daemon_write(d, out);
+    stalls_write(d, out);
+    privacy_write(d, out);
     counters_write(snap, out);
+    overruns_write(snap, out);
     errors_write(snap, out);
     engine_write(snap, out);
     metric_head(out, "gridtie_first_token_seconds", "histogram", "From sending a request to its first token.");

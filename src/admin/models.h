@@ -7,6 +7,8 @@
 
 // Before the loops run. ERR_NO_MEMORY.
 MUST_CHECK enum err models_open(struct daemon *d, const char *data_dir);
+// Main thread, with each config: watches what other programs hold, or no longer.
+void models_watch(struct daemon *d);
 // After the loops are done, before the grid closes: cancels jobs and waits for their threads.
 void models_close(struct daemon *d);
 
@@ -24,6 +26,10 @@ bool blob_is_upload(const struct http_request *r);
 void blob_begin(struct shift *s, struct conn *c, const struct http_request *r);
 void blob_piece(struct shift *s, struct conn *c, void *user, struct slice bytes);
 void blob_put(struct shift *s, struct conn *c, const struct http_request *r); // all of it has come
+
+// --- store_api.c: what the store takes, and the pulls that were cut
+bool store_is_asked(const struct http_request *r);
+void store_show(struct shift *s, struct conn *c, const struct http_request *r);
 
 // --- show.c: answers what a local model is, from its GGUF, off the loop
 void show_start(struct shift *s, struct conn *c, const struct target *t, bool verbose);

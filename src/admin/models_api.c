@@ -8,9 +8,11 @@
 #include "admin/api.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/change.h"
+#include "store/leftovers.h"
 #include "store/pull.h"
 #include "switch/admit.h"
 #include "switch/sink.h"
@@ -79,11 +81,38 @@ static uint64_t store_changed(void *ctx, struct job *j) {
 }
 
 enum err models_open(struct daemon *d, const char *data_dir) {
-    store_sweep(data_dir);
+    leftovers_sweep(data_dir, true);
     return jobs_new(data_dir, store_changed, d, &d->jobs);
 }
 
+static void found_read(void *arg, enum err e, uint64_t snapshot) {
+    (void)arg;
+    (void)e; // the grid has logged it
+    (void)snapshot;
+}
+
+static void found_changed(void *ctx) {
+    struct daemon *d = ctx;
+    if (d->grid && !d->draining && grid_models_refresh(d->grid, found_read, NULL))
+        LOG(LOG_ERROR, "models of other programs changed and can't be read");
+}
+
+void models_watch(struct daemon *d) {
+    bool wanted = d->config->engine.enabled && d->config->store_found;
+    if (wanted && !d->watch) {
+        if (foreign_watch_new(&d->main, LIMIT_WATCHED_FOLDERS, LIMIT_LOOK_MS, found_changed, d, &d->watch))
+            LOG(LOG_ERROR, "no memory to watch what other programs hold: a reload looks at it");
+        found_changed(d); // at a reload they were read before; at the start there is no grid yet, and they will be
+    }
+    if (wanted || !d->watch)
+        return;
+    foreign_watch_close(d->watch);
+    d->watch = NULL;
+}
+
 void models_close(struct daemon *d) {
+    foreign_watch_close(d->watch);
+    d->watch = NULL;
     jobs_close(d->jobs);
     d->jobs = NULL;
 }
@@ -197,6 +226,8 @@ static serve_fn *serve_of(const struct http_request *r) {
         return serve_push;
     if (head && slice_starts(r->path, "/api/blobs/"))
         return blob_ask;
+    if (store_is_asked(r))
+        return store_show;
     return blob_is_upload(r) ? blob_put : NULL;
 }
 

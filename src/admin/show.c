@@ -40,11 +40,28 @@ static const struct model *model_of_target(const struct models *m, struct slice 
 
 // ---- its Modelfile
 
+static bool has_char(struct slice s, const char *of) {
+    for (size_t i = 0; i < s.n; i++)
+        if (strchr(of, s.p[i]))
+            return true;
+    return false;
+}
+
+// A value so that modelfile.c, and Ollama, read back what it was.
+static void value_write(struct buf *out, const char *word, struct slice s) {
+    bool edges = slice_trim(s).n != s.n || s.n == 0 || s.p[0] == '"';
+    bool lines = has_char(s, "\r\n");
+    const char *quote = lines ? "\"\"\"" : edges ? "\"" : "";
+    buf_printf(out, "%s %s%.*s%s\n", word, quote, SLICE_FMT(s), quote);
+}
+
 static void parameter_line(struct buf *out, const char *verb, struct slice key, yyjson_val *v) {
     struct json_writer w = JSON_WRITER(out);
     buf_printf(out, "%s%.*s ", verb, SLICE_FMT(key));
-    if (yyjson_is_str(v) && verb[0])
-        buf_printf(out, "\"%s\"", yyjson_get_str(v));
+    if (yyjson_is_str(v) && verb[0] && has_char(json_str(v), "\r\n"))
+        buf_printf(out, "\"\"\"%.*s\"\"\"", SLICE_FMT(json_str(v)));
+    else if (yyjson_is_str(v) && verb[0])
+        buf_printf(out, "\"%.*s\"", SLICE_FMT(json_str(v)));
     else
         json_put_val(&w, v);
     buf_append_char(out, '\n');
@@ -68,13 +85,40 @@ static void parameters_write(struct buf *out, const char *verb, struct slice jso
     arena_done(&a);
 }
 
+static void messages_write(struct buf *out, struct slice json) {
+    struct arena a;
+    struct json_doc doc;
+    struct json_error why;
+    yyjson_val *m;
+    size_t i, n;
+    arena_init(&a, MANIFEST_BYTES * 4, 0);
+    if (json.n && json_read(&a, json, &doc, &why) == ERR_OK) {
+        yyjson_arr_foreach(yyjson_doc_get_root(doc.doc), i, n, m) {
+            buf_append_str(out, "MESSAGE ");
+            struct slice role = json_get_str(m, "role");
+            char word[32];
+            (void)snprintf(word, sizeof word, "%.*s", (int)(role.n < 20 ? role.n : 20), role.p ? role.p : "");
+            value_write(out, word, json_get_str(m, "content"));
+        }
+    }
+    arena_done(&a);
+}
+
 static void modelfile_write(struct buf *out, const struct model *m, struct slice template) {
-    buf_printf(out, "# made by gridtie from %s\nFROM %s\n", m->name, m->path);
+    buf_printf(out, "# made by gridtie from %s\n# to build on it, replace the first FROM by:\n# FROM %s\n\nFROM %s\n",
+               m->name, m->name, m->path);
+    if (m->projector)
+        buf_printf(out, "FROM %s\n", m->projector);
+    for (size_t i = 0; i < m->n_adapters; i++)
+        buf_printf(out, "ADAPTER %s\n", m->adapters[i]);
+    if (m->draft)
+        buf_printf(out, "DRAFT %s\n", m->draft);
     if (m->template_file)
         buf_printf(out, "TEMPLATE \"\"\"%.*s\"\"\"\n", SLICE_FMT(template));
     if (m->system)
-        buf_printf(out, "SYSTEM \"\"\"%s\"\"\"\n", m->system);
+        value_write(out, "SYSTEM", slice_str(m->system));
     parameters_write(out, "PARAMETER ", m->parameters);
+    messages_write(out, m->messages);
     if (m->license)
         buf_printf(out, "LICENSE \"\"\"%s\"\"\"\n", m->license);
 }
@@ -108,11 +152,25 @@ static void gridtie_put(struct json_writer *w, const struct target *t, const str
     json_obj_end(w);
 }
 
-static void model_put(struct show_call *k, const struct model *m) {
-    struct buf template = BUF_INIT(TEMPLATE_BYTES), info = BUF_INIT(SHOW_BYTES / 2), text = BUF_INIT(SHOW_BYTES / 4);
-    struct json_writer w = JSON_WRITER(&k->out), i = JSON_WRITER(&info);
+// "projector_info", where there is a projector.
+static void projector_put(struct json_writer *w, const struct model *m) {
+    struct buf info = BUF_INIT(1u << 20), ignored = BUF_INIT(TEMPLATE_BYTES);
+    struct json_writer i = JSON_WRITER(&info);
     json_obj(&i);
-    enum err e = gguf_metadata(m->path, k->verbose, &i, &template);
+    enum err e = m->projector ? gguf_metadata(m->projector, false, &i, &ignored, NULL) : ERR_NOT_FOUND;
+    json_obj_end(&i);
+    if (!e && !info.failed)
+        json_kv_raw(w, "projector_info", buf_slice(&info));
+    buf_done(&info);
+    buf_done(&ignored);
+}
+
+static void model_put(struct show_call *k, const struct model *m) {
+    struct buf template = BUF_INIT(TEMPLATE_BYTES), info = BUF_INIT(SHOW_BYTES / 2), text = BUF_INIT(SHOW_BYTES / 4),
+               tensors = BUF_INIT(SHOW_BYTES / 4);
+    struct json_writer w = JSON_WRITER(&k->out), i = JSON_WRITER(&info), t = JSON_WRITER(&tensors);
+    json_obj(&i);
+    enum err e = gguf_metadata(m->path, k->verbose, &i, &template, k->verbose ? &t : NULL);
     if (!e && m->header.parameters > 0)
         json_kv_int(&i, "general.parameter_count", m->header.parameters);
     json_obj_end(&i);
@@ -136,12 +194,16 @@ static void model_put(struct show_call *k, const struct model *m) {
         json_kv_raw(&w, "messages", m->messages);
     ollama_details_json(&w, k->t);
     json_kv_raw(&w, "model_info", e ? SLICE("{}") : buf_slice(&info));
+    projector_put(&w, m);
+    if (k->verbose && !e)
+        json_kv_raw(&w, "tensors", buf_slice(&tensors));
     ollama_capabilities_json(&w, k->t);
     rfc3339_json(&w, "modified_at", m->modified_s);
     gridtie_put(&w, k->t, m);
     json_obj_end(&w);
-    if (k->out.failed || info.failed || text.failed)
+    if (k->out.failed || info.failed || text.failed || tensors.failed)
         k->err = ERR_NO_MEMORY;
+    buf_done(&tensors);
     buf_done(&template);
     buf_done(&info);
     buf_done(&text);

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,18 @@ enum err fs_mkdirs(const char *path, unsigned mode) {
     }
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? ERR_OK : ERR_DISK;
+}
+
+static int tree_remove(const char *path, const struct stat *st, int kind, struct FTW *at) {
+    (void)st;
+    (void)kind;
+    (void)at;
+    (void)remove(path);
+    return 0;
+}
+
+void fs_remove_tree(const char *path) {
+    (void)nftw(path, tree_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 bool fs_exists(const char *path) {

@@ -13,6 +13,8 @@ MUST_CHECK enum err fs_rename_synced(const char *from, const char *to);
 // The directory and all above it. ERR_DISK.
 MUST_CHECK enum err fs_mkdirs(const char *path, unsigned mode);
 bool fs_exists(const char *path);
+// A folder and all below it; links are not followed. Best effort.
+void fs_remove_tree(const char *path);
 
 // $HOME, or what the user database says; appended.
 void fs_home_dir(struct buf *out);

@@ -40,6 +40,21 @@ TEST(fs_writes_whole_files) {
     (void)rmdir(dir);
 }
 
+TEST(fs_removes_a_tree_and_what_links_point_to_stays) {
+    char dir[] = "/tmp/gridtie-fs-XXXXXX", path[96], kept[] = "/tmp/gridtie-fs-XXXXXX";
+    CHECK(mkdtemp(dir) && mkdtemp(kept));
+    (void)snprintf(path, sizeof path, "%s/a/b", dir);
+    CHECK_EQ(fs_mkdirs(path, 0700), ERR_OK);
+    (void)snprintf(path, sizeof path, "%s/a/b/file", dir);
+    CHECK_EQ(fs_write_atomic(path, SLICE("x"), 0600), ERR_OK);
+    (void)snprintf(path, sizeof path, "%s/a/link", dir);
+    CHECK_EQ(symlink(kept, path), 0);
+    fs_remove_tree(dir);
+    CHECK(!fs_exists(dir) && fs_exists(kept));
+    fs_remove_tree("/tmp/gridtie-no-such-dir");
+    (void)rmdir(kept);
+}
+
 TEST(fs_reads_within_bounds) {
     char path[] = "/tmp/gridtie-fs-XXXXXX";
     struct buf b = BUF_INIT(100);

@@ -43,6 +43,10 @@
 #define LIMIT_SCHEMA_STEPS 2000000       // of one check: an answer of 100,000 values against a rich schema
 #define LIMIT_SCHEMA_DEPTH 512           // of schemas inside schemas, $ref followed: what the stack takes with ease
 
+// --- what a loop reads or writes of JSON between two events; more goes to the pool (a handover costs 20 us)
+#define LIMIT_LOOP_JSON_BYTES (224u << 10) // 0.3 ms of prose, 0.8 ms of code, read and written
+#define LIMIT_LOOP_JSON_QUOTES 16000       // of many small values: 0.5 ms
+
 // --- one exchange
 #define LIMIT_EXCHANGE_ARENA_BYTES (256u << 20) // body + tree + translated body of the largest request
 #define LIMIT_ATTEMPTS 8                        // stages tried before we give up
@@ -79,6 +83,10 @@
 // --- the store
 #define LIMIT_STORE_NAMES 1024               // a file each is read at each change
 #define LIMIT_STORE_ARENA_BYTES (256u << 20) // all of them, with long licences
-#define LIMIT_JOBS 16                        // pulls and the like at once: a thread each
+#define LIMIT_WATCHED_FOLDERS 1024   // of other programs' models: an inotify watch each, of some 8,000 a user may have
+#define LIMIT_LOOKED_FOLDERS 16384   // those beyond are looked at by their times
+#define LIMIT_LOOK_MS 30000          // so often
+#define LIMIT_LEFTOVER_S (7 * 86400) // a pull that was cut and that nobody went on with for so long is given up
+#define LIMIT_JOBS 16                // pulls and the like at once: a thread each
 
 #endif

@@ -2,9 +2,22 @@
 // Byte runs: comparing, searching, splitting, numbers, UTF-8. Everything that reads text stands on these: header names,
 // JSON, config, model names. Pure functions on borrowed bytes; nothing here allocates, fails loudly or knows a locale.
 #include "base/slice.h"
+#include <endian.h>
 
 static inline char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+// A multiplication and a shift for eight bytes; what is short of eight has zeros behind it, and the length tells them apart.
+uint64_t slice_hash(struct slice s, uint64_t seed) {
+    uint64_t h = seed ^ s.n;
+    for (size_t i = 0; i < s.n; i += 8) {
+        uint64_t v = 0;
+        memcpy(&v, s.p + i, s.n - i < 8 ? s.n - i : 8);
+        h = (h ^ le64toh(v)) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 32;
+    }
+    return h;
 }
 
 bool slice_eq_nocase(struct slice a, struct slice b) {

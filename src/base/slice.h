@@ -53,6 +53,8 @@ static inline struct slice slice_first(struct slice s, size_t n) {
     return (struct slice){s.p, n < s.n ? n : s.n};
 }
 
+// Of tables; no secret, and the same on every machine, so that it may be kept.
+uint64_t slice_hash(struct slice s, uint64_t seed);
 // ASCII case-insensitive, for header names.
 bool slice_eq_nocase(struct slice a, struct slice b);
 // Without ASCII white space at both ends.

@@ -127,6 +127,7 @@ const struct command command_audit = {
         "keep it elsewhere and give it to `verify` later, and a cut at the end shows as well. No content is kept.\n",
     .options = OPT(SINCE) | OPT(ZONE) | OPT(LIMIT) | OPT(JSON) | OPTS_DAEMON,
     .most_args = 2,
+    .words = {"verify head"},
     .examples = {"gridtie audit --since 24h --zone cloud", "gridtie audit verify"},
     .run = audit_run,
 };

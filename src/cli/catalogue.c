@@ -245,6 +245,7 @@ const struct command command_catalogue = {
         "lists where its two public tables have different prices; `update` fetches both anew, by pip.\n",
     .options = OPT(JSON) | OPTS_DAEMON,
     .most_args = 2,
+    .words = {"show diff update"},
     .examples = {"gridtie catalogue show gpt-4o", "gridtie catalogue diff --json"},
     .run = catalogue_run,
 };

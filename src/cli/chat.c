@@ -324,6 +324,7 @@ const struct command command_chat = {
         "saving and loading, and why the last answer came from where it did. Ctrl-C stops the answer and keeps the chat.\n",
     .options = OPT(SYSTEM) | OPT(IMAGE) | OPT(JSON_SCHEMA) | OPT(VERBOSE) | OPTS_DAEMON,
     .most_args = 1,
+    .words = {WORDS_MODELS},
     .examples = {"gridtie chat", "gridtie chat smollm2:135m --system \"Answer in one sentence.\""},
     .run = chat_run,
 };

@@ -56,6 +56,7 @@ const struct command command_check = {
             "there is any.\n",
     .options = OPT(REFERENCE),
     .most_args = 1,
+    .words = {WORDS_FILES},
     .examples = {"gridtie check", "gridtie check ./gridtie.yaml"},
     .run = check_run,
 };

@@ -7,48 +7,53 @@
 #include "base/slice.h"
 #include "cli/command.h"
 
-static const struct command *const commands[] = {
-    &command_serve,   &command_run,     &command_chat,  &command_launch, &command_pull,   &command_show,
-    &command_create,  &command_cp,      &command_rm,    &command_ps,     &command_list,   &command_endpoints,
-    &command_why,     &command_log,     &command_spend, &command_runs,   &command_key,    &command_catalogue,
-    &command_audit,   &command_privacy, &command_stop,  &command_check,  &command_reload, &command_sim,
-    &command_version, &command_help,
+const struct command *const cli_commands[] = {
+    &command_serve,   &command_run,       &command_chat,       &command_launch,
+    &command_pull,    &command_show,      &command_create,     &command_cp,
+    &command_rm,      &command_ps,        &command_list,       &command_endpoints,
+    &command_why,     &command_log,       &command_spend,      &command_runs,
+    &command_key,     &command_catalogue, &command_audit,      &command_privacy,
+    &command_stop,    &command_check,     &command_reload,     &command_sim,
+    &command_version, &command_help,      &command_completion, NULL,
 };
-#define N_COMMANDS (sizeof commands / sizeof commands[0])
+#define N_COMMANDS (sizeof cli_commands / sizeof cli_commands[0] - 1)
 
-struct opt_row {
-    const char *name;
-    char letter;       // 0: none
-    const char *value; // what stands for it in --help; NULL: a flag
-    const char *text;
-    bool repeats; // its values are in cli.repeated; a command has at most one such option
-};
-static const struct opt_row opts[OPT_COUNT] = {
-    [OPT_CONFIG] = {"config", 'c', "FILE", "the config; default: $XDG_CONFIG_HOME/gridtie/gridtie.yaml if it is there"},
+const struct opt_row cli_opts[OPT_COUNT] = {
+    [OPT_CONFIG] = {"config", 'c', "FILE", "the config; default: $XDG_CONFIG_HOME/gridtie/gridtie.yaml if it is there",
+                    .words = WORDS_FILES},
     [OPT_BACKGROUND] = {"daemon", 0, NULL,
                         "in the background: returns when it answers; its log is in the state folder"},
     [OPT_SYSTEM] = {"system", 's', "TEXT", "instructions that stand before the conversation"},
-    [OPT_IMAGE] = {"image", 'i', "FILE", "an image that goes along; may be given more than once", true},
-    [OPT_JSON_SCHEMA] = {"json-schema", 0, "FILE", "the answer is JSON that keeps to this schema"},
+    [OPT_IMAGE] = {"image", 'i', "FILE", "an image that goes along; may be given more than once", true,
+                   .words = WORDS_FILES},
+    [OPT_JSON_SCHEMA] = {"json-schema", 0, "FILE", "the answer is JSON that keeps to this schema",
+                         .words = WORDS_FILES},
     [OPT_VERBOSE] = {"verbose", 'v', NULL,
                      "afterwards: target, zone, time to the first token, tokens per second, cost"},
     [OPT_LIMIT] = {"limit", 'n', "N", "so many at most, newest first; default 20, at most 1000"},
-    [OPT_MODEL] = {"model", 0, "NAME", "the model, as requests name it"},
+    [OPT_MODEL] = {"model", 0, "NAME", "the model, as requests name it", .words = WORDS_MODELS},
     [OPT_TARGET] = {"target", 0, "NAME", "only requests that this target answered (endpoint/model)"},
-    [OPT_STATUS] = {"status", 0, "ok|failed", "only requests that ended so"},
+    [OPT_STATUS] = {"status", 0, "ok|failed", "only requests that ended so", .words = "ok failed"},
     [OPT_SINCE] = {"since", 0, "TIME", "only requests since: 30m, 12h, 7d ago, or seconds since 1970"},
-    [OPT_BY] = {"by", 0, "WHAT", "key, model, endpoint, run or day; default key"},
+    [OPT_BY] = {"by", 0, "WHAT", "key, model, endpoint, run or day; default key",
+                .words = "key model endpoint run day"},
     [OPT_KEY] = {"key", 0, "NAME", "the run of this key, where several have one of that id"},
     [OPT_BUDGET] = {"budget", 0, "LIST", "what the new key may spend, as \"5 USD/day, 50 USD/month@Europe/Berlin\""},
     [OPT_END_DAEMON] = {"daemon", 0, NULL, "end the daemon: open streams may finish first"},
     [OPT_REFERENCE] = {"reference", 0, NULL, "print the reference of all settings (Markdown) instead"},
     [OPT_WATCH] = {"watch", 'w', NULL, "again every two seconds, until Ctrl-C"},
     [OPT_OFFLINE] = {"offline", 0, NULL, "open no connection beyond this machine, whatever the config says"},
-    [OPT_ZONE] = {"zone", 0, "ZONE", "only what went to this zone: edge, sealed or cloud"},
-    [OPT_FILE] = {"file", 'f', "FILE", "the Modelfile; default: Modelfile in this folder; -: standard input"},
+    [OPT_ZONE] = {"zone", 0, "ZONE", "only what went to this zone: edge, sealed or cloud",
+                  .words = "edge sealed cloud"},
+    [OPT_FILE] = {"file", 'f', "FILE", "the Modelfile; default: Modelfile in this folder; -: standard input",
+                  .words = WORDS_FILES},
+    [OPT_QUANTIZE] = {"quantize", 'q', "TYPE", "its weights quantized, as Q4_K_M or Q8_0, by llama-quantize",
+                      .words = "Q4_K_M Q4_0 Q5_K_M Q6_K Q8_0"},
+    [OPT_MODELFILE] = {"modelfile", 0, NULL, "the Modelfile that makes it, and nothing else"},
     [OPT_JSON] = {"json", 0, NULL, "JSON instead of text"},
     [OPT_URL] = {"url", 0, "URL", "the daemon; default: $GRIDTIE_URL, else the config's first listen address"},
-    [OPT_KEY_FILE] = {"key-file", 0, "FILE", "file with the key to show the daemon; default: $GRIDTIE_KEY"},
+    [OPT_KEY_FILE] = {"key-file", 0, "FILE", "file with the key to show the daemon; default: $GRIDTIE_KEY",
+                      .words = WORDS_FILES},
     [OPT_HELP] = {"help", 'h', NULL, "this"},
 };
 
@@ -66,7 +71,7 @@ int cli_fail(int status, const char *fmt, ...) {
 
 static void print_options(unsigned mask) {
     for (int i = 0; i < OPT_COUNT; i++) {
-        const struct opt_row *o = &opts[i];
+        const struct opt_row *o = &cli_opts[i];
         char left[64];
         if (!(mask & 1u << i))
             continue;
@@ -81,7 +86,8 @@ static void print_overview(void) {
                "A switch for AI compute: one address in front of local models, nearby machines and clouds.\n\n"
                "commands:");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        (void)printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        if (!cli_commands[i]->hidden)
+            (void)printf("  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     (void)puts("\nexamples:\n"
                "  gridtie run smollm2:135m \"Why is the sky blue?\"\n"
                "  gridtie COMMAND --help");
@@ -112,9 +118,10 @@ const struct command *cli_find(const char *name) {
     const char *best = NULL;
     unsigned distance = 4;
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
-        best = nearest(name, best, commands[i]->name, &distance);
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
+        if (!cli_commands[i]->hidden)
+            best = nearest(name, best, cli_commands[i]->name, &distance);
     }
     if (best)
         (void)cli_fail(2, "there is no command '%s'; did you mean '%s'?", name, best);
@@ -130,7 +137,7 @@ static int option_unknown(const struct cli *c, const char *given, struct slice n
     (void)snprintf(word, sizeof word, "%.*s", (int)(name.n < 60 ? name.n : 60), name.p);
     for (int i = 0; i < OPT_COUNT; i++)
         if ((c->command->options | OPT(HELP)) & 1u << i)
-            best = nearest(word, best, opts[i].name, &distance);
+            best = nearest(word, best, cli_opts[i].name, &distance);
     if (best)
         return cli_fail(2, "%s has no option '%s'; did you mean '--%s'?", c->command->name, given, best);
     return cli_fail(2, "%s has no option '%s'; see 'gridtie %s --help'", c->command->name, given, c->command->name);
@@ -140,7 +147,7 @@ static int option_find(const struct cli *c, struct slice name, char letter) {
     for (int i = 0; i < OPT_COUNT; i++) {
         if (!((c->command->options | OPT(HELP)) & 1u << i))
             continue;
-        if (letter ? opts[i].letter == letter : slice_is(name, opts[i].name))
+        if (letter ? cli_opts[i].letter == letter : slice_is(name, cli_opts[i].name))
             return i;
     }
     return -1;
@@ -158,18 +165,18 @@ static int option_read(struct cli *c, int *at) {
     if (o < 0)
         return option_unknown(c, given, name);
     const char *value = is_long ? rest.p : rest.n > 1 ? rest.p + 1 : NULL;
-    if (!opts[o].value) {
+    if (!cli_opts[o].value) {
         c->value[o] = "";
-        return value ? cli_fail(2, "--%s takes no value", opts[o].name) : 0;
+        return value ? cli_fail(2, "--%s takes no value", cli_opts[o].name) : 0;
     }
     if (!value && *at + 1 < c->argc)
         value = c->argv[++*at];
     if (!value)
-        return cli_fail(2, "--%s needs a value: --%s %s", opts[o].name, opts[o].name, opts[o].value);
+        return cli_fail(2, "--%s needs a value: --%s %s", cli_opts[o].name, cli_opts[o].name, cli_opts[o].value);
     c->value[o] = value;
-    if (opts[o].repeats && c->n_repeated == CLI_REPEATED_MAX)
-        return cli_fail(2, "--%s can be given %d times at most", opts[o].name, CLI_REPEATED_MAX);
-    if (opts[o].repeats)
+    if (cli_opts[o].repeats && c->n_repeated == CLI_REPEATED_MAX)
+        return cli_fail(2, "--%s can be given %d times at most", cli_opts[o].name, CLI_REPEATED_MAX);
+    if (cli_opts[o].repeats)
         c->repeated[c->n_repeated++] = value;
     return 0;
 }

@@ -29,6 +29,8 @@ static int create_call(struct talk *t, const struct cli *c, const struct buf *te
     json_kv_cstr(&w, "model", c->args[0]);
     json_kv_str(&w, "modelfile", slice_of(text->p ? text->p : "", text->len));
     json_kv_cstr(&w, "path", folder);
+    if (c->value[OPT_QUANTIZE])
+        json_kv_cstr(&w, "quantize", c->value[OPT_QUANTIZE]);
     json_obj_end(&w);
     int status = progress_call(t, c, "/api/create", buf_slice(&body));
     if (status == 0 && !c->value[OPT_JSON])
@@ -63,9 +65,9 @@ const struct command command_create = {
     .summary = "make a model by a Modelfile",
     .text =
         "Makes NAME by a Modelfile: FROM a model of the store or a GGUF file, with SYSTEM, PARAMETER, TEMPLATE (Jinja),\n"
-        "MESSAGE and LICENSE. What it says holds where a request leaves it open.\n",
-    .options = OPT(FILE) | OPT(JSON) | OPTS_DAEMON,
+        "MESSAGE, ADAPTER (LoRA), DRAFT and LICENSE. What it says holds where a request leaves it open.\n",
+    .options = OPT(FILE) | OPT(QUANTIZE) | OPT(JSON) | OPTS_DAEMON,
     .most_args = 1,
-    .examples = {"gridtie create pirate", "gridtie create pirate -f pirate.modelfile"},
+    .examples = {"gridtie create pirate", "gridtie create small -f Modelfile --quantize Q4_K_M"},
     .run = create_run,
 };

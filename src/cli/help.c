@@ -19,6 +19,7 @@ const struct command command_help = {
     .text = "Shows the list of commands, or one command's help.\n",
     .options = 0,
     .most_args = 1,
+    .words = {WORDS_COMMANDS},
     .examples = {"gridtie help", "gridtie help run"},
     .run = help_run,
 };

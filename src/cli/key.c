@@ -85,6 +85,7 @@ const struct command command_key = {
         "every request needs one, also on loopback, unless the config says `loopback: owner`.\n",
     .options = OPT(BUDGET) | OPT(JSON) | OPTS_DAEMON,
     .most_args = 2,
+    .words = {"add list revoke"},
     .examples = {"gridtie key add ann --budget \"5 USD/day, 50 USD/month@Europe/Berlin\" >ann.key",
                  "gridtie key revoke ann"},
     .run = key_run,

@@ -264,6 +264,7 @@ const struct command command_launch = {
         "default (opencode and aider: the first that 'gridtie list' shows).\n",
     .options = OPT(MODEL) | OPTS_DAEMON,
     .most_args = -1,
+    .words = {"claude codex opencode aider"},
     .examples = {"gridtie launch claude --model coding", "gridtie launch codex -- exec \"explain this folder\""},
     .run = launch_run,
 };

@@ -85,6 +85,7 @@ const struct command command_privacy = {
         "request are others, since they depend on the run or the key. Names and places are not found.\n",
     .options = OPT(JSON) | OPTS_DAEMON,
     .most_args = 2,
+    .words = {"scan preview", WORDS_FILES},
     .examples = {"gridtie privacy scan notes.txt", "gridtie privacy preview request.json"},
     .run = privacy_run,
 };

@@ -51,6 +51,7 @@ const struct command command_pull = {
         "it is called here. A pull that was cut goes on where it stood. Ctrl-C ends it.\n",
     .options = OPT(JSON) | OPTS_DAEMON,
     .most_args = 2,
+    .words = {"smollm2:135m gemma3:270m all-minilm hf.co/ " WORDS_FILES},
     .examples = {"gridtie pull smollm2:135m",
                  "gridtie pull hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M llama3.2"},
     .run = pull_run,

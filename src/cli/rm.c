@@ -68,6 +68,7 @@ const struct command command_rm = {
         "LM Studio or the Hugging Face cache stay where they are.\n",
     .options = OPTS_DAEMON,
     .most_args = -1,
+    .words = {WORDS_MODELS, WORDS_MODELS},
     .examples = {"gridtie rm gemma3:270m", "gridtie rm mine other:8b"},
     .run = rm_run,
 };
@@ -79,6 +80,7 @@ const struct command command_cp = {
     .text = "Gives MODEL a second name. Both use the same weights.\n",
     .options = OPTS_DAEMON,
     .most_args = 2,
+    .words = {WORDS_MODELS},
     .examples = {"gridtie cp smollm2:135m small", "gridtie cp hf.co/org/repo:Q4_K_M work"},
     .run = cp_run,
 };

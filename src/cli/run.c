@@ -73,6 +73,7 @@ const struct command command_run = {
         "Without a prompt on a terminal it is 'gridtie chat MODEL'. Ctrl-C stops the answer.\n",
     .options = OPT(SYSTEM) | OPT(IMAGE) | OPT(JSON_SCHEMA) | OPT(VERBOSE) | OPTS_DAEMON,
     .most_args = -1,
+    .words = {WORDS_MODELS},
     .examples = {"gridtie run smollm2:135m \"Why is the sky blue?\"",
                  "gridtie run groq/llama-3.3-70b --verbose \"Sum this up\" <notes.txt"},
     .run = run_run,

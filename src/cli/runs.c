@@ -71,6 +71,7 @@ const struct command command_runs = {
         "stop ID that run begins nothing more, and what it has under way ends.\n",
     .options = OPT(KEY) | OPT(JSON) | OPTS_DAEMON,
     .most_args = 2,
+    .words = {"stop"},
     .examples = {"gridtie runs", "gridtie runs stop 4f1c2a"},
     .run = runs_run,
 };

@@ -73,6 +73,8 @@ static int show_call(struct talk *t, const struct cli *c) {
     yyjson_val *root = talk_post(t, "/api/show", buf_slice(&body), &text, 60);
     if (root && c->value[OPT_JSON]) {
         (void)printf("%.*s\n", SLICE_FMT(slice_trim(buf_slice(&text))));
+    } else if (root && c->value[OPT_MODELFILE]) {
+        (void)printf("%.*s", SLICE_FMT(json_get_str(root, "modelfile")));
     } else if (root) {
         about(&t->arena, root);
         lines(&t->arena, "system", json_get_str(root, "system"));
@@ -104,8 +106,9 @@ const struct command command_show = {
     .summary = "what a model is, as its file says it",
     .text =
         "Shows architecture, parameters, quantization, context length, what its chat template can do, and where it lies.\n",
-    .options = OPT(VERBOSE) | OPT(JSON) | OPTS_DAEMON,
+    .options = OPT(MODELFILE) | OPT(VERBOSE) | OPT(JSON) | OPTS_DAEMON,
     .most_args = 1,
-    .examples = {"gridtie show smollm2:135m", "gridtie show smollm2:135m --json"},
+    .words = {WORDS_MODELS},
+    .examples = {"gridtie show smollm2:135m", "gridtie show smollm2:135m --modelfile > Modelfile"},
     .run = show_run,
 };

@@ -14,6 +14,7 @@ const struct command command_sim = {
     .options = 0,
     .most_args = -1,
     .raw = true,
+    .raw_options = "listen models owner bill price latency first-ms chunk-ms chunks words order help",
     .examples = {"gridtie sim --listen 127.0.0.1:9999", "gridtie sim --models a,b --chunk-ms 50"},
     .run = sim_run,
 };

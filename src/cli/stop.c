@@ -96,6 +96,7 @@ const struct command command_stop = {
         "Unloads MODEL from memory when its requests are through; with --daemon, ends the daemon and waits for it.\n",
     .options = OPT(END_DAEMON) | OPTS_DAEMON,
     .most_args = 1,
+    .words = {WORDS_MODELS},
     .examples = {"gridtie stop smollm2:135m", "gridtie stop --daemon"},
     .run = stop_run,
 };

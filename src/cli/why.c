@@ -151,6 +151,7 @@ const struct command command_why = {
         "time went, tokens, cost, and what was changed on the way. The id is the answer's x-gridtie-id header.\n",
     .options = OPT(JSON) | OPTS_DAEMON,
     .most_args = 1,
+    .words = {"last"},
     .examples = {"gridtie why", "gridtie why last --json"},
     .run = why_run,
 };

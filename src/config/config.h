@@ -129,6 +129,7 @@ struct config {
     const char *state_dir;                          // NULL: the usual
     bool store_found;                               // models that other programs hold on this disk are used in place
     const char *store_registry, *store_huggingface; // base URLs; NULL: none, and $HF_ENDPOINT
+    const char *store_ca_file;                      // PEM; NULL: the system's authorities
     int64_t body_bytes, head_ms, body_idle_ms, keepalive_ms, connections;
     struct config_engine engine;
     struct config_endpoint *endpoints;

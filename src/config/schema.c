@@ -492,6 +492,10 @@ static const struct field store_fields[] = {
      .type = FIELD_STRING,
      .offset = T(store_huggingface),
      .text = "base URL for names that begin with hf.co/; default: $HF_ENDPOINT, else https://huggingface.co"},
+    {.key = "ca_file",
+     .type = FIELD_PATH,
+     .offset = T(store_ca_file),
+     .text = "PEM file of authorities that pulls accept, for sources with certificates of one's own"},
     {0}};
 static const struct schema schema_store = {"store", sizeof(struct config), store_fields, NULL};
 

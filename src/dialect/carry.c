@@ -13,12 +13,15 @@
 #define ID_MARK "__" MARK
 #define CHECK_BYTES 4
 #define PAYLOAD_MAX_BYTES ((size_t)LIMIT_CARRIED_BYTES / 4 * 3 - 256)
+#define WORDS_MAX_BYTES ((size_t)256 << 10) // of a longer answer the rest is not kept
 
 struct carry {
     struct arena *a;
     const struct dialect *from, *to;
     struct buf text; // of the thinking block that is open
     struct buf kept; // fields that wait for a call
+    struct buf words;
+    struct slice words_signature; // of the text that ended last
     struct slice think_id;
     uint32_t think_block;
     bool thinking; // think_block is open, and not redacted
@@ -29,6 +32,7 @@ static void carry_free(void *arg) {
     struct carry *c = arg;
     buf_done(&c->text);
     buf_done(&c->kept);
+    buf_done(&c->words);
 }
 
 struct carry *carry_new(struct arena *a, const struct dialect *from, const struct dialect *to) {
@@ -40,6 +44,7 @@ struct carry *carry_new(struct arena *a, const struct dialect *from, const struc
     c->to = to;
     buf_init(&c->text, PAYLOAD_MAX_BYTES);
     buf_init(&c->kept, PAYLOAD_MAX_BYTES);
+    buf_init(&c->words, WORDS_MAX_BYTES);
     return c;
 }
 
@@ -252,9 +257,33 @@ static enum err on_call(struct carry *c, const struct event *ev, struct event_si
     return sink->emit(sink->ctx, &out);
 }
 
+static void note_words(struct carry *c, const struct event *ev) {
+    if (ev->kind == EV_BLOCK_BEGIN)
+        c->words_signature = SLICE_NONE;
+    else if (ev->kind == EV_DELTA)
+        buf_append(&c->words, ev->text);
+    else if (ev->kind == EV_BLOCK_END && ev->signature.n)
+        c->words_signature = arena_copy(c->a, ev->signature);
+}
+
+bool carry_rest(struct carry *c, struct slice *ret_package, struct slice *ret_words) {
+    if (c->words_signature.n)
+        field_put(&c->kept, 'x', c->words_signature);
+    c->lost |= c->kept.failed;
+    if (!c->kept.len || !c->words.len || c->kept.failed || c->words.failed)
+        return false;
+    *ret_package = pack(c, SLICE_NONE, buf_slice(&c->kept), false);
+    *ret_words = buf_slice(&c->words);
+    buf_clear(&c->kept);
+    c->words_signature = SLICE_NONE;
+    return ret_package->p != NULL;
+}
+
 enum err carry_event(struct carry *c, const struct event *ev, struct event_sink *sink) {
     if (ev->choice != 0)
         return sink->emit(sink->ctx, ev); // who wants several answers goes on with one, and not with its thinking
+    if (ev->block_kind == BLOCK_TEXT && c->from->signs_thinking)
+        note_words(c, ev);
     if (ev->kind == EV_BLOCK_BEGIN && ev->block_kind == BLOCK_THINK)
         return on_think_begin(c, ev, sink);
     if (ev->kind == EV_BLOCK_BEGIN && ev->block_kind == BLOCK_TOOL)
@@ -284,7 +313,7 @@ static bool think_next(struct slice *rest, struct part *ret, struct slice *call)
             ret->id = s;
         else if (kind == 't')
             ret->text = s;
-        else if (kind == 'c')
+        else if (kind == 'c' || kind == 'x')
             *call = s;
         if (kind != 's' && kind != 'r' && kind != 'u')
             continue;
@@ -375,6 +404,36 @@ static enum err unpack_message(struct arena *a, struct request *r, struct messag
         first &= p->kind != PART_TOOL_CALL;
     }
     return e;
+}
+
+enum err carry_put_back(struct arena *a, struct message *m, struct slice package) {
+    struct package pk;
+    struct part inner, **at = &m->parts;
+    struct slice words = SLICE_NONE;
+    bool found;
+    enum err e = package_find(a, package, false, &pk, &found);
+    if (e || !found)
+        return e;
+    for (bool any = false; think_next(&pk.fields, &inner, &words); any = true) {
+        struct part *think = ARENA_NEW(a, struct part);
+        if (!think)
+            return ERR_NO_MEMORY;
+        if (!any)
+            drop_unsigned(m);
+        *think = inner;
+        think->made_by = pk.maker;
+        think->next = *at;
+        *at = think;
+        at = &think->next;
+    }
+    struct part *last = NULL;
+    for (struct part *p = m->parts; p; p = p->next)
+        last = p->kind == PART_TEXT ? p : last;
+    if (!last || !words.n)
+        return ERR_OK;
+    last->signature = words;
+    last->made_by = pk.maker;
+    return ERR_OK;
 }
 
 enum err carry_unpack(struct arena *a, struct request *r) {

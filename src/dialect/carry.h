@@ -8,6 +8,7 @@
 //     gtS1 base64url(4 bytes of SHA-256 of the rest, the rest)          a signature
 //     <the call's own id> __gtS1 base64url(…)                           a call's id
 // the rest being the maker's name, a line feed, and fields of the form <letter><length>:<bytes>. Nothing is kept here.
+// An answer without a call has no such id: what is left of it is a package that whoever calls may keep, by what was said.
 #include "dialect/dialect.h"
 
 struct carry;
@@ -18,6 +19,11 @@ struct carry *carry_new(struct arena *a, const struct dialect *from, const struc
 MUST_CHECK enum err carry_event(struct carry *c, const struct event *ev, struct event_sink *sink);
 // Was something too long to be carried?
 bool carry_lost(const struct carry *c);
+// At the answer's end: signatures that went into no field and no id, as a package, and the words that the client heard.
+// False: there are none, or they are too long. Arena; *ret_words borrowed from c.
+bool carry_rest(struct carry *c, struct slice *ret_package, struct slice *ret_words);
+// Such a package, back into the assistant's message that it belongs to. ERR_NO_MEMORY.
+MUST_CHECK enum err carry_put_back(struct arena *a, struct message *m, struct slice package);
 
 // The way back: takes out of a client's request what an answer had packed, sets made_by, and r->carried if there was
 // anything. What is no whole package stays as it is. ERR_NO_MEMORY.

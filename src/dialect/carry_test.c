@@ -304,6 +304,77 @@ static enum err there_and_back(struct arena *a, enum dialect_id to) {
     return r ? carry_unpack(a, r) : ERR_NO_MEMORY;
 }
 
+// ---- what no call follows
+
+static const char *const anthropic_words = A_START A_THINK
+    "data: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n"
+    "data: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"So \"}}\n\n"
+    "data: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"it is.\"}}\n\n"
+    "data: {\"type\":\"content_block_stop\",\"index\":1}\n\n" A_STOP;
+static const char *const gemini_words =
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"So it is.\"}]}}]}\n\n"
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\",\"thoughtSignature\":\"c2ln\"}]},\"finishReason\":"
+    "\"STOP\"}]}\n\n";
+
+// The answer's rest, put back into *m, whose only part is *said. ERR_NOT_FOUND: there is no rest.
+static enum err words_there_and_back(struct arena *a, enum dialect_id from, const char *stream, struct message *m,
+                                     struct part *said) {
+    static struct answer answer; // outlives the arena
+    struct slice package, words;
+    struct pipe_end end = {carry_new(a, dialect_get(from), dialect_get(DIALECT_OPENAI)), {sample_collect, &answer}};
+    struct event_sink sink = {through, &end};
+    if (!end.carry || !answer_init(&answer, a))
+        return ERR_NO_MEMORY;
+    enum err e = sample_read_stream(a, dialect_get(from), slice_str(stream), &sink);
+    if (e || !carry_rest(end.carry, &package, &words))
+        return e ? e : ERR_NOT_FOUND;
+    struct slice again = package;
+    if (carry_rest(end.carry, &again, &words))
+        return ERR_INTERNAL; // once
+    *said = (struct part){.kind = PART_TEXT, .text = words};
+    *m = (struct message){.role = ROLE_ASSISTANT, .parts = said};
+    return carry_put_back(a, m, package);
+}
+
+TEST(carry_words_without_a_call) {
+    struct message m;
+    struct part said;
+    struct request r;
+    request_init(&r);
+    r.dialect = DIALECT_OPENAI;
+    fresh();
+    CHECK_EQ(words_there_and_back(&arena, DIALECT_ANTHROPIC, anthropic_words, &m, &said), ERR_OK);
+    CHECK(slice_is(said.text, "So it is.") && !said.signature.n && m.parts->next == &said);
+    CHECK(m.parts->kind == PART_THINK && slice_is(m.parts->signature, "c2ln+/=") && slice_is(m.parts->text, "I see"));
+    CHECK(carry_made_by(&r, m.parts, DIALECT_ANTHROPIC));
+    fresh();
+    CHECK_EQ(words_there_and_back(&arena, DIALECT_GEMINI, gemini_words, &m, &said), ERR_OK);
+    CHECK(m.parts == &said && slice_is(said.signature, "c2ln") && carry_made_by(&r, &said, DIALECT_GEMINI));
+    fresh();
+    CHECK_EQ(words_there_and_back(&arena, DIALECT_GEMINI, gemini_stream, &m, &said), ERR_NOT_FOUND); // a call took it
+    CHECK_EQ(carry_put_back(&arena, &m, SLICE("gtS1broken")), ERR_OK);
+    fresh();
+}
+
+TEST(carry_words_each_failed_allocation) {
+    const char *const streams[] = {anthropic_words, gemini_words};
+    const enum dialect_id from[] = {DIALECT_ANTHROPIC, DIALECT_GEMINI};
+    for (size_t i = 0; i < 2; i++) {
+        enum err e = ERR_NO_MEMORY;
+        for (unsigned long k = 1; e; k++) {
+            struct arena a;
+            struct message m;
+            struct part said;
+            arena_init(&a, 16 << 20, 256);
+            mem_fail_at(k);
+            e = words_there_and_back(&a, from[i], streams[i], &m, &said);
+            mem_fail_at(0);
+            arena_done(&a);
+            CHECK(e == ERR_OK || e == ERR_NO_MEMORY || e == ERR_NOT_FOUND); // without memory there may be no rest
+        }
+    }
+}
+
 TEST(carry_each_failed_allocation) {
     for (size_t i = 0; i < sizeof clients / sizeof clients[0]; i++) {
         enum err e = ERR_NO_MEMORY;

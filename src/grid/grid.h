@@ -116,6 +116,7 @@ struct target_live {
     _Atomic int in_flight;
     _Atomic uint64_t requests, failures;
     _Atomic uint64_t input_tokens, output_tokens;
+    _Atomic uint64_t overrun_picousd;              // billed above what was held
     _Atomic uint64_t cached_tokens;                // of the input: read from the upstream's prompt cache
     _Atomic uint64_t draft_tokens, draft_accepted; // guessed ahead by speculative decoding, and held
     _Atomic int engine_state;                      // enum engine_state

@@ -180,6 +180,8 @@ const char *const *launch_args(const struct slot *s, struct arena *a, struct buf
     args_task(&x, a, &o);
     args_draft(&x, a, &o, &d);
     args_own(&x, &o);
+    for (size_t i = 0; i < s->model->n_adapters; i++)
+        args_pair(&x, "--lora", s->model->adapters[i]);
     args_card_margin(&x, a, s->e);
     if (s->model->template_file)
         args_pair(&x, "--chat-template-file", s->model->template_file);

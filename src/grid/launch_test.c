@@ -72,8 +72,7 @@ TEST(launch_passes_on_what_config_says) {
          HEAD "-c 1024 -np 2 -t 6 " TAIL "--embeddings -b 512 -ub 512"},
         {"  models: [{name: m, task: rerank, context: 512}]",
          HEAD "-c 1024 -np 2 -t 6 " TAIL "--reranking -b 512 -ub 512"},
-        {"  models: [{name: m, draft: nobody}]",
-         "its draft 'nobody' (engine.models[].draft) is no model of the store and no file"},
+        {"  models: [{name: m, draft: nobody}]", "its draft 'nobody' is no model of the store and no file"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct stand x;
@@ -84,6 +83,25 @@ TEST(launch_passes_on_what_config_says) {
         buf_done(&line);
         stand_down(&x);
     }
+}
+
+TEST(launch_takes_what_a_model_was_made_with) {
+    static const char *adapters[] = {"/w/a.gguf", "/w/b.gguf"};
+    struct stand x;
+    struct buf line = BUF_INIT(65536);
+    CHECK(stand_up(&x, ""));
+    x.models[0].adapters = adapters;
+    x.models[0].n_adapters = 2;
+    x.models[0].draft = "small";
+    args_in_line(&x, &line);
+    CHECK_STREQ(buf_cstr(&line), HEAD "-c 8192 -np 2 -t 6 " TAIL "--jinja --spec-type draft-simple -md /w/s.gguf "
+                                      "--lora /w/a.gguf --lora /w/b.gguf");
+    stand_down(&x);
+    CHECK(stand_up(&x, "  models: [{name: m, draft: ngram}]")); // config goes before
+    x.models[0].draft = "small";
+    CHECK_STREQ(options_of(&x.e.config->engine, x.models).draft, "ngram");
+    buf_done(&line);
+    stand_down(&x);
 }
 
 TEST(launch_knows_what_a_model_is_for) {

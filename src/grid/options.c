@@ -42,7 +42,7 @@ struct options options_of(const struct config_engine *c, const struct model *m) 
                             .keep_ms = own && own->has_keep_alive ? own->keep_alive_ms : c->keep_alive_ms,
                             .pin = own && own->pin,
                             .gpu_layers = own && own->gpu_layers ? own->gpu_layers : c->gpu_layers,
-                            .draft = own ? own->draft : NULL,
+                            .draft = own && own->draft ? own->draft : m->draft,
                             .projector = own && own->projector ? own->projector : m->projector,
                             .own = own};
 }
@@ -74,7 +74,7 @@ enum err options_draft(const struct options *o, const struct models *all, struct
         draft_file(o->draft, ret);
     if (ret->ngram || ret->path)
         return ERR_OK;
-    buf_printf(problem, "its draft '%s' (engine.models[].draft) is no model of the store and no file", o->draft);
+    buf_printf(problem, "its draft '%s' is no model of the store and no file", o->draft);
     return ERR_ENGINE;
 }
 

@@ -11,6 +11,7 @@
 #define PACE_TOKENS 16 // a shorter answer says nothing about speed,
 #define RATIO_BYTES 16 // nor one this short about its bytes
 #define LENGTHS_KEPT 4096
+#define BURST_TIMES 2
 #define OWN_PACE_US 100000 // after so long an answer's own pace tells more than others'
 
 static int64_t least(int64_t a, int64_t b) {
@@ -126,6 +127,10 @@ void habit_note_output(struct habit *h, int64_t tokens, int64_t bytes, const str
         raise64(&h->pace, least(pace_bytes(p, bytes), TOKENS_MOST / 4096) * tokens / bytes + 1);
 }
 
+void habit_note_burst(struct habit *h, const struct pace *p, int64_t bytes) {
+    raise64(&h->pace, habit_tokens(h, pace_bytes(p, bytes)));
+}
+
 void habit_note_round_trip(struct habit *h, int64_t us) {
     if (us >= 0 && us < 10000000)
         raise64(&h->horizon_us, us + us / 2 + HABIT_NOTICE_US);
@@ -212,6 +217,17 @@ bool habit_can_stop(const struct habit *h) {
 
 bool habit_is_used_up(const struct habit *h, int64_t said, int64_t reserved) {
     return said + (habit_can_stop(h) ? flight_learned(h) : 0) > reserved;
+}
+
+bool habit_is_burst(const struct habit *h, int64_t bytes, int64_t us) {
+    int64_t usual = atomic_load_explicit(&h->pace, memory_order_relaxed) * us / HABIT_HORIZON_US;
+    return habit_tokens(h, bytes) > 2 * BURST_TIMES * usual + PACE_TOKENS / 2;
+}
+
+// Bytes are counted too high, and what the network held up comes at once.
+bool habit_outran(const struct habit *h, const struct pace *p) {
+    int64_t known = atomic_load_explicit(&h->pace, memory_order_relaxed);
+    return known > 0 && habit_tokens(h, p->peak) > BURST_TIMES * known + PACE_TOKENS;
 }
 
 int64_t habit_flight(const struct habit *h, const struct pace *p, int64_t bytes) {

@@ -42,6 +42,9 @@ void habit_note_input(struct habit *h, int64_t bound, int64_t tokens);
 // A whole answer. bytes: of its text; p: how it streamed, NULL when it came as one.
 void habit_note_output(struct habit *h, int64_t tokens, int64_t bytes, const struct pace *p);
 
+// An answer that outran what was known, however it ended.
+void habit_note_burst(struct habit *h, const struct pace *p, int64_t bytes);
+
 // A byte takes so long to it and back.
 void habit_note_round_trip(struct habit *h, int64_t us);
 
@@ -65,6 +68,10 @@ bool habit_is_used_up(const struct habit *h, int64_t said, int64_t reserved);
 bool habit_is_known(const struct habit *h);
 // Tokens that may be under way beyond the bytes seen of an answer, by its own pace if it has gone on for a moment.
 int64_t habit_flight(const struct habit *h, const struct pace *p, int64_t bytes);
+// So many bytes in so little time: several times what was ever seen?
+bool habit_is_burst(const struct habit *h, int64_t bytes, int64_t us);
+// Has it come so much faster than any before it that no stop is in time? Then all of it may be made already.
+bool habit_outran(const struct habit *h, const struct pace *p);
 // The length that `percent` of the answers do not exceed; 0 when nothing is known.
 int64_t habit_quantile(const struct habit *h, unsigned percent);
 

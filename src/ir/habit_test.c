@@ -53,6 +53,22 @@ TEST(habit_slow_answers_need_their_length_and_what_is_under_way) {
     CHECK_EQ(habit_need(&h, 0, 50), 50);
 }
 
+TEST(habit_knows_a_burst_and_remembers_it) {
+    struct habit h = {0};
+    struct pace slow = streamed(1000000, 100, 50000, 8), burst = slow;
+    CHECK(!habit_outran(&h, &slow)); // nothing to compare with
+    for (int i = 0; i < 40; i++)
+        habit_note_output(&h, 200, 800, &slow);
+    CHECK(habit_can_stop(&h) && !habit_outran(&h, &slow));
+    pace_note(&burst, burst.last_us + 1, 400); // a hundred tokens more
+    CHECK(habit_outran(&h, &burst));
+    habit_note_burst(&h, &burst, 1200);
+    CHECK(!habit_outran(&h, &burst) && habit_need(&h, 0, 4096) > 290);
+    pace_note(&burst, burst.last_us + 1, 4000);
+    habit_note_burst(&h, &burst, 5200);
+    CHECK(!habit_can_stop(&h));
+}
+
 TEST(habit_answers_at_once_leave_only_the_longest) {
     struct habit h = {0};
     for (int i = 1; i <= 100; i++) {

@@ -498,10 +498,14 @@ TEST(bid_is_cut_to_what_is_left) {
     CHECK_EQ(b.bound, (2000 - 25) / 8);
     CHECK_EQ(b.reserved, b.bound);
     teach(&h, 40, 100);
-    CHECK(bid_cut(&t, 2 * USD, 0, &b)); // known: all that is left over the wire, of it held what answers need
+    CHECK(bid_cut(&t, 2 * USD, 2 * USD, &b)); // known: all that is free over the wire, of it held what answers need
     CHECK_EQ(b.bound, 1975);
     CHECK_EQ(b.reserved, 60);
     CHECK(b.picousd <= 2 * USD);
+    CHECK(bid_cut(&t, 2 * USD, USD, &b)); // what others hold could not pay a burst
+    CHECK(b.bound == 975 && b.reserved == 60);
+    CHECK(bid_cut(&t, 2 * USD, 0, &b)); // but answers somewhat longer than usual are not cut for it
+    CHECK(b.bound == 240 && b.reserved == 60);
     CHECK(bid_cut(&t, 45 * (USD / 1000), 0, &b));
     CHECK_EQ(b.bound, 20);
     CHECK_EQ(b.reserved, 20);

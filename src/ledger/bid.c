@@ -3,14 +3,15 @@
 // each holds its worst case: its input at the bound of its bytes, its output at the bound on the wire. Where it does not
 // fit, the output's bound is cut to what could be paid if nobody else were there, and only what the model's answers
 // usually need is held of it (ir/habit.h), so that many can run at once; such an answer is streamed, followed and topped
-// up, and ended when there is no more. Of a model of which nothing is known that would be a guess: there the bound
+// up, and ended when there is no more. Its bound is what is free can pay, so that a burst, which nobody can end in time, is
+// paid for; but no less than some times its hold, or who comes while others hold much would be cut short for nothing. Of a model of which nothing is known that would be a guess: there the bound
 // itself is cut to an eighth of what is left, and all of it is held. So it is where answers come all at once and can't be
 // ended in time: to a quarter of what is free, but near the longest that were seen. Pure but for the accounts.
 #include "ledger/bid.h"
 
 #define BLIND_SHARE 8 // so many requests to an unknown model may run side by side
 #define BURST_SHARE 4
-#define BURST_MOST 4    // times the cover: one that is cancelled is booked at all of its hold
+#define BURST_MOST 4    // times the cover
 #define BLIND_TOKENS 64 // but not below an answer's useful length
 #define RAISE_SHARE 4   // a top-up is a quarter of the usual length, so that few are needed
 #define RAISE_TOKENS 32
@@ -90,7 +91,10 @@ bool bid_cut(const struct bid_terms *t, int64_t left, int64_t free, struct bid *
         b.reserved = b.bound;
     else
         b.reserved = habit_need(t->habit, 0, b.bound);
-    if (enough && habit_is_known(t->habit) && !habit_can_stop(t->habit)) {
+    if (enough && habit_is_known(t->habit) && habit_can_stop(t->habit)) {
+        int64_t burst = most(affords(t, input, free), b.reserved * BURST_MOST);
+        b.bound = least(b.bound, whole_choices(t, most(burst, useful)));
+    } else if (enough && habit_is_known(t->habit)) {
         int64_t share = least(affords(t, input, free) / BURST_SHARE, b.reserved * BURST_MOST);
         b.bound = b.reserved = whole_choices(t, least(b.bound, most(useful, most(share, b.reserved))));
     }

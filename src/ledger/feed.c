@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads journal segments in chunks and gives the store what they say. Most attempts are settled within the chunk that
 // began them: intents gather in a table that lives as long as the chunk, a settlement takes its own out, and only what is
-// left is kept as attempts under way. Every line may come twice (a kill between two commits, a power cut): an exchange
-// that is there already changes nothing, neither rows nor sums. A line that is broken, or of an unknown kind, is skipped
+// left is kept as attempts under way. What an earlier process left may have been read before (a power cut, a database from a
+// backup): there an exchange that is known changes nothing, neither rows nor sums. Our own journals are read once, since how
+// far they were is committed with what was read, and are not asked about. A line that is broken, or of an unknown kind, is skipped
 // and counted; it can never stop the lines behind it. Lines in JSON are of an older gridtie that was killed. Runs on
 // whoever holds the ledger's mutex.
 #include "ledger/feed.h"
@@ -32,6 +33,7 @@ struct feed {
     struct store *store;
     char *chunk;
     bool again;         // only what is under way
+    bool careful;       // lines may have been read before
     struct arena older; // lines that were JSON, as long as the chunk lives
     struct line_facts facts;
     struct waiting *waiting;
@@ -48,10 +50,15 @@ enum err feed_new(struct store *st, struct feed **ret) {
         return ERR_NO_MEMORY;
     }
     f->store = st;
+    f->careful = true;
     f->chunk = chunk;
     arena_init(&f->older, 16u << 20, 0);
     *ret = f;
     return ERR_OK;
+}
+
+void feed_trust(struct feed *f) {
+    f->careful = false;
 }
 
 void feed_free(struct feed *f) {
@@ -66,10 +73,7 @@ void feed_free(struct feed *f) {
 // ---- intents that wait for their settlement
 
 static uint32_t bucket_of(struct slice s) {
-    uint32_t h = 2166136261u; // FNV-1a
-    for (size_t i = 0; s.p && i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * 16777619u;
-    return (h ^ h >> 16) % BUCKETS;
+    return (uint32_t)(slice_hash(s, 0) % BUCKETS);
 }
 
 static enum err waiting_add(struct feed *f, struct slice exchange, struct slice line, bool raised) {
@@ -115,13 +119,13 @@ static enum err garbage_note(struct feed *f, const char *counter) {
 }
 
 static enum err waiting_put(struct feed *f, const struct waiting *w) {
-    struct way way = {.exchange = w->exchange, .line = w->line};
-    if (!line_is_whole(w->line))
+    struct line_intent i;
+    if (!line_intent_read(w->line, &i))
         return garbage_note(f, "garbage_lines");
-    way.key = line_text(w->line, LINE_KEY);
-    way.attempt = line_int(w->line, LINE_ATTEMPT, 0);
-    way.reserved_picousd = line_int(w->line, LINE_RESERVED, -1);
-    return store_put_open(f->store, &way);
+    return store_put_open(
+        f->store,
+        &(struct way){
+            .exchange = i.id, .key = i.key, .line = w->line, .attempt = i.attempt, .reserved_picousd = i.reserved});
 }
 
 static enum err waiting_flush(struct feed *f) {
@@ -188,9 +192,11 @@ static enum err settle_take(struct feed *f, struct slice line) {
     if (!line_facts_read(line, &f->facts))
         return garbage_note(f, "garbage_lines");
     struct store_exchange x = {facts->id, line, line_ended_us(facts)};
-    bool fresh = false;
-    enum err e = f->again ? ERR_OK : store_put_exchange(f->store, &x, &fresh);
-    if (!e && fresh)
+    bool known = f->again;
+    enum err e = f->careful && !known ? store_knows(f->store, x.id, &known) : ERR_OK;
+    if (!e && !known)
+        e = store_put_exchange(f->store, &x);
+    if (!e && !known)
         e = sums_add(f, facts);
     if (!e && waiting_drop(f, x.id) < count_sent(facts))
         e = store_delete_open(f->store, x.id);

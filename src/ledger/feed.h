@@ -8,6 +8,8 @@ struct feed;
 // st is borrowed.
 MUST_CHECK enum err feed_new(struct store *st, struct feed **ret);
 void feed_free(struct feed *f); // NULL is allowed
+// From now on each line comes once: until then each settlement is looked up first.
+void feed_trust(struct feed *f);
 
 // Reads whole lines of fd from *offset on, at most about 8 MiB, and moves *offset behind what it took. last: no more will
 // come, so a piece without a newline at the end is a torn line: skipped and counted. *ret_end: the end was reached.

@@ -55,6 +55,7 @@ struct ledger {
     bool threaded;
     _Atomic bool stop;
     _Atomic uint64_t failures; // of the store
+    bool doubt;                // a round failed: the store knows how far it got
     uint64_t expired_ms;
 };
 
@@ -113,10 +114,10 @@ static enum err reader_feed(struct ledger *l, struct reader *r, unsigned index) 
 }
 
 // What is under way stands nowhere but in its segment, and in memory.
-static enum err open_spill(struct ledger *l) {
+static enum err open_spill(struct ledger *l, bool careful) {
     enum err e = store_begin(l->store);
     if (!e)
-        e = store_spill_open(l->store);
+        e = store_spill_open(l->store, careful);
     if (!e)
         e = store_commit(l->store);
     if (e)
@@ -128,7 +129,7 @@ static enum err open_spill(struct ledger *l) {
 
 // The store has it on the disk before the file goes; the row goes last, so that a kill in between costs nothing.
 static void segment_retire(struct ledger *l, const char *path, const char *name) {
-    if (open_spill(l) != ERR_OK || store_checkpoint(l->store) != ERR_OK)
+    if (open_spill(l, false) != ERR_OK || store_checkpoint(l->store) != ERR_OK)
         return;
     if (unlink(path) != 0 && errno != ENOENT)
         return;
@@ -157,10 +158,25 @@ static bool round_is_needed(struct ledger *l) {
     return false;
 }
 
+// A commit that failed may have been one all the same, and our own lines are taken without asking whether they are known.
+static enum err offsets_read(struct ledger *l) {
+    enum err e = ERR_OK;
+    for (unsigned i = 0; i < l->o.loops && !e; i++) {
+        char path_text[PATH_BYTES];
+        struct buf path = BUF_FIXED(path_text);
+        journal_segment_path(&path, l->folder, i, l->readers[i].seq);
+        e = store_offset(l->store, segment_name(&path), &l->readers[i].offset);
+    }
+    return e;
+}
+
 static enum err round_feed(struct ledger *l) {
     if (journal_fault())
         return ERR_DISK;
-    enum err e = store_begin(l->store);
+    enum err e = l->doubt ? offsets_read(l) : ERR_OK;
+    l->doubt = e != ERR_OK;
+    if (!e)
+        e = store_begin(l->store);
     if (e)
         return e;
     for (unsigned i = 0; i < l->o.loops && !e; i++)
@@ -169,6 +185,7 @@ static enum err round_feed(struct ledger *l) {
         e = store_commit(l->store);
     if (e)
         store_rollback(l->store);
+    l->doubt = e != ERR_OK;
     return e;
 }
 
@@ -389,7 +406,7 @@ static enum err recover(struct ledger *l, struct buf *problem) {
     size_t fed = 0, deleted = 0;
     enum err e = each_segment(l, recover_segment, &fed);
     if (!e)
-        e = open_spill(l);
+        e = open_spill(l, true);
     if (!e)
         e = recover_open(l);
     if (!e)
@@ -469,6 +486,8 @@ static enum err open_steps(struct ledger *l, struct buf *problem) {
     errno = 0;
     if (!e)
         e = recover(l, problem);
+    if (!e)
+        feed_trust(l->feed);
     if (!e)
         e = accounts_new(&l->accounts);
     if (!e)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "ledger/fixture_test.h"
@@ -201,6 +202,46 @@ TEST(ledger_takes_lines_that_come_twice_once) {
         CHECK_EQ(fixture_total(&f, "unknown"), 1);
         CHECK_EQ(fixture_total(&f, "open"), 0);
         fixture_close(&f);
+    }
+    buf_done(&text);
+    fixture_done(&f);
+}
+
+// As the loops make them, but for the time.
+static void name_of(char *id, size_t n, int i) {
+    (void)snprintf(id, n, "x%02x%012x%05x", i % 3, 0x1000 + i, i);
+}
+
+// Every tenth ends long after it began: its block's span reaches over those of many others.
+TEST(ledger_finds_each_among_many_blocks) {
+    struct fixture f;
+    CHECK(fixture_init(&f, 1));
+    enum { N = 2000 };
+    char id[32], path[4096];
+    struct buf text = BUF_INIT(8u << 20);
+    for (int late = 0; late < 2; late++)
+        for (int i = 0; i < N; i++) {
+            name_of(id, sizeof id, i);
+            if ((i % 10 == 0) == late)
+                CHECK_EQ(exchange_whole(ledger_journal(f.l, 0), id), ERR_OK);
+        }
+    CHECK_EQ(exchange_whole(ledger_journal(f.l, 0), "q"), ERR_OK); // shorter than what is left out of the order
+    CHECK_EQ(fixture_total(&f, "exchanges"), N + 1);
+    segment_path(&f, path, sizeof path);
+    CHECK_EQ(fs_read_file(path, 8u << 20, &text), ERR_OK);
+    for (int again = 0; again < 2; again++) {
+        for (int i = 0; i < N; i += 7) {
+            name_of(id, sizeof id, i);
+            CHECK(slice_is(json_get_str(fixture_why(&f, id), "id"), id));
+        }
+        CHECK(slice_is(json_get_str(fixture_why(&f, "q"), "id"), "q"));
+        CHECK(!fixture_why(&f, "x000000000100100002") && !fixture_why(&f, "x") && !fixture_why(&f, ""));
+        fixture_close(&f);
+        (void)snprintf(path, sizeof path, "%s/journal/0-5.journal", f.dir);
+        CHECK_EQ(fs_write_atomic(path, buf_slice(&text), 0600), ERR_OK);
+        CHECK(fixture_open(&f, 1, 0));
+        CHECK_EQ(fixture_total(&f, "exchanges"), N + 1);
+        CHECK_EQ(fixture_total(&f, "settled_picousd"), (N + 1) * 700);
     }
     buf_done(&text);
     fixture_done(&f);
@@ -417,6 +458,46 @@ TEST(ledger_brings_an_older_one_up_to_date) {
         fixture_close(&f);
         CHECK_EQ(segments(&f), 0);
     }
+    fixture_done(&f);
+}
+
+// Schema 3 had a row for each id where there are spans now.
+TEST(ledger_takes_the_ids_of_schema_3_over) {
+    struct fixture f;
+    CHECK(fixture_init(&f, 1));
+    char id[32], path[4096];
+    struct buf text = BUF_INIT(1u << 20), rows = BUF_INIT(1u << 20);
+    buf_append_str(&rows, "CREATE TABLE ids(id TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;");
+    for (int i = 0; i < 300; i++) {
+        name_of(id, sizeof id, i);
+        CHECK_EQ(exchange_whole(ledger_journal(f.l, 0), id), ERR_OK);
+        if (i % 100 == 99)
+            CHECK_EQ(fixture_total(&f, "exchanges"), i + 1); // a block of its own, or more
+        buf_printf(&rows, "INSERT INTO ids SELECT '%s', n FROM records WHERE instr(lines, '%s');", id, id);
+    }
+    buf_append_str(&rows, "DROP TABLE spans; DELETE FROM migrations WHERE version = 4; PRAGMA user_version = 3;");
+    segment_path(&f, path, sizeof path);
+    CHECK_EQ(fs_read_file(path, 1u << 20, &text), ERR_OK);
+    fixture_close(&f);
+    (void)snprintf(path, sizeof path, "%s/ledger.db", f.dir);
+    sqlite3 *db = NULL;
+    CHECK(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, buf_cstr(&rows), NULL, NULL, NULL) == SQLITE_OK);
+    (void)sqlite3_close(db);
+    (void)snprintf(path, sizeof path, "%s/journal/0-5.journal", f.dir);
+    CHECK_EQ(fs_write_atomic(path, buf_slice(&text), 0600), ERR_OK);
+    CHECK(fixture_open(&f, 1, 3600)); // all are older: their records go
+    CHECK_EQ(fixture_total(&f, "exchanges"), 300);
+    for (int i = 0; i < 300; i += 50) {
+        name_of(id, sizeof id, i);
+        CHECK(fixture_why(&f, id));
+    }
+    clock_shift(0, 2000000);
+    for (int i = 0; i < 500 && fixture_why(&f, id); i++)
+        (void)usleep(20000);
+    CHECK(!fixture_why(&f, id));
+    CHECK_EQ(fixture_total(&f, "exchanges"), 300);
+    buf_done(&text);
+    buf_done(&rows);
     fixture_done(&f);
 }
 

@@ -23,19 +23,35 @@ static size_t number_put(char *p, uint64_t v) {
     return n;
 }
 
+#define NUMBER_MOST 11u
+
+// Where the next `most` bytes may be written; NULL: no room. What was written is added to out->len.
+static char *room(struct buf *out, size_t most) {
+    return buf_reserve(out, most) ? out->p + out->len : NULL;
+}
+
+static uint64_t zigzag(int64_t v) {
+    return (uint64_t)v << 1 ^ (uint64_t)(v >> 63);
+}
+
 static void put_count(struct buf *out, size_t v) {
-    char text[11];
-    buf_append_mem(out, text, number_put(text, v));
+    char *p = room(out, NUMBER_MOST);
+    if (p)
+        out->len += number_put(p, v);
 }
 
 static void put_signed(struct buf *out, int64_t v) {
-    char text[11];
-    buf_append_mem(out, text, number_put(text, (uint64_t)v << 1 ^ (uint64_t)(v >> 63)));
+    char *p = room(out, NUMBER_MOST);
+    if (p)
+        out->len += number_put(p, zigzag(v));
 }
 
 static void put_number(struct buf *out, enum line_field field, int64_t v) {
-    char text[12] = {(char)(32 + field)};
-    buf_append_mem(out, text, 1 + number_put(text + 1, (uint64_t)v << 1 ^ (uint64_t)(v >> 63)));
+    char *p = room(out, 1 + NUMBER_MOST);
+    if (!p)
+        return;
+    *p = (char)(32 + field);
+    out->len += 1 + number_put(p + 1, zigzag(v));
 }
 
 static void put_text(struct buf *out, struct slice s) {
@@ -44,17 +60,23 @@ static void put_text(struct buf *out, struct slice s) {
 }
 
 static void put_str(struct buf *out, enum line_field field, struct slice s, size_t most) {
-    char head[12] = {(char)(32 + field)};
-    if (s.n == 0 || most == 0)
-        return;
     s = slice_first(s, most);
-    buf_append_mem(out, head, 1 + number_put(head + 1, s.n));
-    buf_append(out, s);
+    char *p = s.n ? room(out, 1 + NUMBER_MOST + s.n) : NULL;
+    if (!p)
+        return;
+    *p = (char)(32 + field);
+    size_t head = 1 + number_put(p + 1, s.n);
+    memcpy(p + head, s.p, s.n);
+    out->len += head + s.n;
 }
 
 static void put_word(struct buf *out, enum line_field field, enum line_word word) {
-    char text[2] = {(char)(32 + field), (char)(LINE_WORD_FIRST + word)};
-    buf_append_mem(out, text, sizeof text);
+    char *p = room(out, 2);
+    if (!p)
+        return;
+    p[0] = (char)(32 + field);
+    p[1] = (char)(LINE_WORD_FIRST + word);
+    out->len += 2;
 }
 
 // As a word where it is one of these.

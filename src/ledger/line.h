@@ -147,10 +147,15 @@ MUST_CHECK bool line_write_settlement(struct buf *out, const struct settlement *
 // --- reading (line_read.c); lines are without their line break, slices are borrowed from them
 // The id when it is a line of a kind that there is, complete at both its ends; what is between is not looked at.
 struct slice line_id(struct slice line);
-// Of the fields that are not inside objects. Only of lines that line_facts or line_is_whole found whole.
+// Of the fields that are not inside objects. Only of lines that line_facts_read or line_intent_read found whole.
 int64_t line_int(struct slice line, enum line_field wanted, int64_t otherwise);
 struct slice line_text(struct slice line, enum line_field wanted);
-bool line_is_whole(struct slice line);
+struct line_intent {
+    struct slice id, key;
+    int64_t attempt, reserved; // 0 and -1 where they are missing
+};
+// False: it is none, or it is broken.
+MUST_CHECK bool line_intent_read(struct slice line, struct line_intent *ret);
 
 struct line_attempt {
     struct slice target;

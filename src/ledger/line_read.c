@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "ledger/line.h"
 
-#define DEPTH_MOST 4 // of objects; a line has two levels
+#define DEPTH_MOST 4   // of objects; a line has two levels
+#define NUMBER_MOST 11 // bytes
 
 const struct line_field_row line_fields[LINE_FIELD_COUNT] = {
 #define X(name, text, type) {text, type},
@@ -32,16 +33,30 @@ static bool broken(struct cursor *c) {
 
 static uint64_t number_take(struct cursor *c) {
     uint64_t v = 0;
-    for (unsigned shift = 0; c->p < c->end && shift < 64; shift += 6) {
-        unsigned char b = (unsigned char)*c->p++;
+    const char *p = c->p;
+    for (unsigned shift = 0; p < c->end && shift < 64; shift += 6) {
+        unsigned char b = (unsigned char)*p++;
         if (b < 0x40 || b > 0xbf)
             break;
         v |= (uint64_t)(b & 63) << shift;
-        if (b < 0x80)
+        if (b < 0x80) {
+            c->p = p;
             return v;
+        }
     }
     (void)broken(c);
     return 0;
+}
+
+// Most numbers of a line are of no interest to the feed.
+static void number_skip(struct cursor *c) {
+    const char *p = c->p;
+    while (p < c->end && ((unsigned char)*p & 0xc0) == 0x80)
+        p++;
+    if (p == c->end || ((unsigned char)*p & 0xc0) != 0x40 || p - c->p >= NUMBER_MOST)
+        (void)broken(c);
+    else
+        c->p = p + 1;
 }
 
 static int64_t signed_take(struct cursor *c) {
@@ -89,7 +104,7 @@ static void value_skip(struct cursor *c, enum line_field field, unsigned depth) 
     uint64_t n;
     switch (line_fields[field].type) {
     case LINE_INT:
-        (void)number_take(c);
+        number_skip(c);
         return;
     case LINE_TEXT:
         (void)text_take(c);
@@ -101,7 +116,7 @@ static void value_skip(struct cursor *c, enum line_field field, unsigned depth) 
         return;
     case LINE_INTS:
         for (n = number_take(c); n > 0 && !c->broken; n--)
-            (void)number_take(c);
+            number_skip(c);
         return;
     case LINE_OBJECTS:
         for (n = number_take(c); n > 0 && !c->broken; n--)
@@ -140,13 +155,6 @@ struct slice line_id(struct slice line) {
     return text_take(&c);
 }
 
-bool line_is_whole(struct slice line) {
-    struct cursor c = line_begin(line);
-    if (!c.broken)
-        object_skip(&c, 0);
-    return line_ends(&c) && line_id(line).n > 0;
-}
-
 int64_t line_int(struct slice line, enum line_field wanted, int64_t otherwise) {
     struct cursor c = line_begin(line);
     enum line_field field;
@@ -171,7 +179,66 @@ struct slice line_text(struct slice line, enum line_field wanted) {
 
 // ---- what the feed needs
 
+bool line_intent_read(struct slice line, struct line_intent *ret) {
+    struct cursor c = line_begin(line);
+    enum line_field field;
+    struct line_intent i = {.reserved = -1};
+    while (!c.broken && field_take(&c, &field)) {
+        if (field == LINE_ID)
+            i.id = text_take(&c);
+        else if (field == LINE_KEY)
+            i.key = text_take(&c);
+        else if (field == LINE_ATTEMPT)
+            i.attempt = signed_take(&c);
+        else if (field == LINE_RESERVED)
+            i.reserved = signed_take(&c);
+        else
+            value_skip(&c, field, 1);
+    }
+    if (!line_ends(&c) || !i.id.n || line.p[0] == LINE_SETTLED)
+        return false;
+    *ret = i;
+    return true;
+}
+
+static void outcome_take(struct cursor *c, struct line_attempt *at) {
+    struct slice outcome = text_take(c);
+    at->settled = slice_is(outcome, "settled");
+    at->unknown = slice_is(outcome, "unknown");
+}
+
 // Usage is an object of its own; its fields have names that nothing else has.
+static void attempt_field(struct cursor *c, enum line_field field, struct line_attempt *at) {
+    switch ((int)field) {
+    case LINE_TARGET:
+        at->target = text_take(c);
+        return;
+    case LINE_OUTCOME:
+        outcome_take(c, at);
+        return;
+    case LINE_COST:
+        at->cost = signed_take(c);
+        return;
+    case LINE_OVERRUN:
+        at->overrun = signed_take(c);
+        return;
+    case LINE_AT:
+        at->money_s = signed_take(c);
+        return;
+    case LINE_INPUT_TOKENS:
+        at->input_tokens = signed_take(c);
+        return;
+    case LINE_OUTPUT_TOKENS:
+        at->output_tokens = signed_take(c);
+        return;
+    case LINE_SENT:
+        at->sent = true;
+        return;
+    default:
+        value_skip(c, field, 2);
+    }
+}
+
 static void attempt_take(struct cursor *c, struct line_attempt *at) {
     enum line_field field;
     *at = (struct line_attempt){.cost = -1, .overrun = -1, .money_s = -1};
@@ -182,61 +249,55 @@ static void attempt_take(struct cursor *c, struct line_attempt *at) {
             inside = false;
         } else if (field == LINE_USAGE && !inside) {
             inside = true;
-        } else if (field == LINE_TARGET) {
-            at->target = text_take(c);
-        } else if (field == LINE_OUTCOME) {
-            struct slice outcome = text_take(c);
-            at->settled = slice_is(outcome, "settled");
-            at->unknown = slice_is(outcome, "unknown");
-        } else if (field == LINE_COST) {
-            at->cost = signed_take(c);
-        } else if (field == LINE_OVERRUN) {
-            at->overrun = signed_take(c);
-        } else if (field == LINE_AT) {
-            at->money_s = signed_take(c);
-        } else if (field == LINE_INPUT_TOKENS) {
-            at->input_tokens = signed_take(c);
-        } else if (field == LINE_OUTPUT_TOKENS) {
-            at->output_tokens = signed_take(c);
-        } else if (field == LINE_SENT) {
-            at->sent = true;
         } else {
-            value_skip(c, field, 2);
+            attempt_field(c, field, at);
         }
     }
 }
 
 static void attempts_take(struct cursor *c, struct line_facts *f) {
     uint64_t n = number_take(c);
-    if (n > LINE_ATTEMPTS_MOST)
+    if (f->n_attempts > 0 || n > LINE_ATTEMPTS_MOST)
         (void)broken(c);
     for (uint64_t i = 0; i < n && !c->broken; i++)
         attempt_take(c, &f->attempts[f->n_attempts++]);
 }
 
 static void fact_take(struct cursor *c, enum line_field field, struct line_facts *f) {
-    if (field == LINE_ID)
+    switch ((int)field) {
+    case LINE_ID:
         f->id = text_take(c);
-    else if (field == LINE_MODEL)
+        return;
+    case LINE_MODEL:
         f->model = text_take(c);
-    else if (field == LINE_KEY)
+        return;
+    case LINE_KEY:
         f->key = text_take(c);
-    else if (field == LINE_RUN)
+        return;
+    case LINE_RUN:
         f->run = text_take(c);
-    else if (field == LINE_WALL_US)
+        return;
+    case LINE_WALL_US:
         f->wall_us = signed_take(c);
-    else if (field == LINE_TOTAL_US)
+        return;
+    case LINE_TOTAL_US:
         f->total_us = signed_take(c);
-    else if (field == LINE_CAP)
+        return;
+    case LINE_CAP:
         f->cap = signed_take(c);
-    else if (field == LINE_PARENT)
+        return;
+    case LINE_PARENT:
         f->child = text_take(c).n > 0;
-    else if (field == LINE_OUTCOME)
+        return;
+    case LINE_OUTCOME:
         f->settled = slice_is(text_take(c), "settled");
-    else if (field == LINE_ATTEMPTS && f->n_attempts == 0)
+        return;
+    case LINE_ATTEMPTS:
         attempts_take(c, f);
-    else
+        return;
+    default:
         value_skip(c, field, 1);
+    }
 }
 
 bool line_facts_read(struct slice line, struct line_facts *f) {

@@ -74,6 +74,7 @@ static void look_at(struct slice s) {
     char *copy = malloc(s.n + (s.n == 0));
     struct slice line = {copy, s.n};
     struct line_facts f;
+    struct line_intent i;
     struct buf json = BUF_INIT(1u << 20);
     if (!copy || !s.p)
         abort();
@@ -81,7 +82,7 @@ static void look_at(struct slice s) {
     (void)line_id(line);
     if (line_facts_read(line, &f))
         (void)line_ended_us(&f);
-    (void)line_is_whole(line);
+    (void)!line_intent_read(line, &i);
     (void)line_int(line, LINE_SNAPSHOT, 0);
     (void)line_text(line, LINE_FINISH);
     (void)!line_to_json(line, &json);
@@ -115,13 +116,16 @@ TEST(line_is_broken_wherever_it_is_cut) {
     struct attempt_intent i = intent_of("x1", 0);
     struct buf lines[2] = {BUF_INIT(LIMIT_JOURNAL_LINE_BYTES), BUF_INIT(LIMIT_JOURNAL_LINE_BYTES)};
     struct line_facts f;
+    struct line_intent read;
     CHECK(line_write_settlement(&lines[0], &s, NULL) && line_write_intent(&lines[1], &i));
-    CHECK(line_is_whole(buf_slice(&lines[0])) && line_is_whole(buf_slice(&lines[1])));
-    CHECK(!line_facts_read(buf_slice(&lines[1]), &f)); // no settlement
+    CHECK(line_facts_read(buf_slice(&lines[0]), &f) && line_intent_read(buf_slice(&lines[1]), &read));
+    CHECK(slice_eq(read.id, i.exchange) && slice_eq(read.key, i.key) && read.reserved == i.reserved_picousd);
+    CHECK(!line_intent_read(buf_slice(&lines[0]), &read)); // no intent
+    CHECK(!line_facts_read(buf_slice(&lines[1]), &f));     // no settlement
     for (int k = 0; k < 2; k++)
         for (size_t n = 0; n < lines[k].len; n++) {
             struct slice cut = slice_first(buf_slice(&lines[k]), n);
-            CHECK(!line_is_whole(cut) && !line_facts_read(cut, &f));
+            CHECK(!line_intent_read(cut, &read) && !line_facts_read(cut, &f));
             look_at(cut);
         }
     for (size_t n = 0; n < lines[0].len; n++)

@@ -20,18 +20,19 @@ MUST_CHECK enum err store_checkpoint(struct store *s);
 // An attempt that is under way, in memory. Nothing happens when it is known to hold as much. Whoever reads a segment again
 // from its beginning (feed_again) has those that stood in it; before it goes they are spilled to the database.
 MUST_CHECK enum err store_put_open(struct store *s, const struct way *w);
-// In a transaction. What is settled by now is left out.
-MUST_CHECK enum err store_spill_open(struct store *s);
+// In a transaction. careful: segments may have been read in any order, so what is settled by now is left out.
+MUST_CHECK enum err store_spill_open(struct store *s, bool careful);
 // After its commit.
 void store_spilled(struct store *s);
 // Outside a transaction, now and then: are there spilled ones left? While there are, each settlement looks for them.
 MUST_CHECK enum err store_recount_open(struct store *s);
 struct store_exchange {
-    struct slice id, line;
+    struct slice id, line; // id: in the line
     int64_t ended_us;
 };
-// *ret_new false: it was there already, and nothing happened.
-MUST_CHECK enum err store_put_exchange(struct store *s, const struct store_exchange *x, bool *ret_new);
+MUST_CHECK enum err store_put_exchange(struct store *s, const struct store_exchange *x);
+// Is there a record of it, be it of the running transaction? Some ten microseconds.
+MUST_CHECK enum err store_knows(struct store *s, struct slice id, bool *ret);
 MUST_CHECK enum err store_delete_open(struct store *s, struct slice exchange);
 // Sums are kept per quarter of an hour (all time zones of today are whole quarters apart), key, run and target; gathered
 // in memory until the commit.

@@ -30,13 +30,14 @@ extern const char *const store_money_texts[MONEY_SQL_N];
 
 enum records_sql {
     RECORDS_LATEST,
-    RECORDS_PUT_ID,
+    RECORDS_PUT_SPAN,
     RECORDS_PUT,
+    RECORDS_SPANS,
     RECORDS_OF,
     RECORDS_EACH,
     RECORDS_OLDEST,
     RECORDS_DELETE,
-    RECORDS_DELETE_ID,
+    RECORDS_DELETE_SPAN,
     RECORDS_SQL_N
 };
 extern const char *const store_records_texts[RECORDS_SQL_N];

@@ -49,6 +49,12 @@ static const char *const migrations[] = {
     "INSERT INTO under_way SELECT exchange, attempt, ifnull(json_extract(line, '$.key'), ''), reserved_picousd,"
     " line_of_json(line) FROM open_attempts;"
     "DROP TABLE open_attempts;",
+
+    "CREATE TABLE spans(last TEXT NOT NULL, first TEXT NOT NULL, n INTEGER NOT NULL, marks BLOB NOT NULL,"
+    " PRIMARY KEY(last, first, n)) WITHOUT ROWID;"
+    "INSERT INTO spans SELECT max(substr(id, 4)), min(substr(id, 4)), n, x'' FROM ids JOIN records USING(n)"
+    " WHERE length(lines) > 0 GROUP BY n;"
+    "DROP TABLE ids;",
 };
 #define N_MIGRATIONS ((int64_t)(sizeof migrations / sizeof migrations[0]))
 
@@ -75,8 +81,8 @@ static const char *const texts[SQL_N] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_SPILL] = "INSERT INTO under_way SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM ids WHERE id = ?1)"
-                  " ON CONFLICT DO UPDATE SET reserved_picousd = ?4, line = ?5 WHERE reserved_picousd < ?4",
+    [SQL_SPILL] = "INSERT INTO under_way VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET reserved_picousd = ?4,"
+                  " line = ?5 WHERE reserved_picousd < ?4",
     [SQL_RAISE] = "UPDATE under_way SET reserved_picousd = max(reserved_picousd, ?4), line = ?5"
                   " WHERE exchange = ?1 AND attempt = ?2",
     [SQL_DELETE_OPEN] = "DELETE FROM under_way WHERE exchange = ?1",
@@ -145,9 +151,9 @@ static enum err check(struct store *s, const char *path, const char *pragma, str
 // only the tables with money in them are looked at, whatever its version calls them: all but the records, where damage
 // shows when one is read.
 #define CHECKED_WHOLE_PAGES 1024
-#define TABLES_CHECKED                                                                                                  \
-    "SELECT group_concat(name) FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('exchanges', 'records', 'ids')" \
-    " AND name NOT LIKE 'sqlite%'"
+#define TABLES_CHECKED                                                                              \
+    "SELECT group_concat(name) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'" \
+    " AND name NOT IN ('exchanges', 'records', 'ids', 'spans')"
 
 static enum err check_tables(struct store *s, const char *path, struct buf *problem) {
     char names[1024], pragma[256];
@@ -381,8 +387,14 @@ static enum err way_spill(void *ctx, const struct way *w) {
     return e;
 }
 
-enum err store_spill_open(struct store *s) {
-    return under_way_each(s->under_way, SLICE_NONE, way_spill, s);
+static enum err way_spill_unsettled(void *ctx, const struct way *w) {
+    bool settled = false;
+    enum err e = store_knows(ctx, w->exchange, &settled);
+    return e || settled ? e : way_spill(ctx, w);
+}
+
+enum err store_spill_open(struct store *s, bool careful) {
+    return under_way_each(s->under_way, SLICE_NONE, careful ? way_spill_unsettled : way_spill, s);
 }
 
 void store_spilled(struct store *s) {

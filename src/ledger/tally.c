@@ -41,15 +41,9 @@ void tallies_clear(struct tallies *t) {
     t->n = t->names_n = 0;
 }
 
-static uint64_t mix(uint64_t h, struct slice s) {
-    for (size_t i = 0; s.p && i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * UINT64_C(1099511628211); // FNV-1a
-    return (h ^ s.n) * UINT64_C(1099511628211);
-}
-
 static uint32_t *bucket_of(struct tallies *t, const struct store_account *who) {
-    uint64_t h = mix(mix(mix((uint64_t)who->slot, who->key), who->run), who->target);
-    return &t->bucket[(h ^ h >> 32) % BUCKETS];
+    uint64_t h = slice_hash(who->target, slice_hash(who->run, slice_hash(who->key, (uint64_t)who->slot)));
+    return &t->bucket[h % BUCKETS];
 }
 
 static bool is_same(const struct store_account *a, const struct store_account *b) {

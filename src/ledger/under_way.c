@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hash table of the attempts under way, chained, an entry with its texts in one piece of memory. It has as many entries
+// A hash table of the attempts under way, chained, an entry with its line in one piece of memory. It has as many entries
 // as requests are open, a few thousand at most. Only the holder of the ledger's mutex may be here.
 #include "ledger/under_way.h"
 #include <string.h>
 #include "base/mem.h"
 
-#define BUCKETS 4096u // chains of one for as many open requests
+#define BUCKETS 16384u // some thousand open requests have chains of one: each link is a miss of the cache
 
 struct entry {
     struct entry *next;
@@ -32,29 +32,22 @@ void under_way_free(struct under_way *u) {
 }
 
 static unsigned bucket_of(struct slice s) {
-    uint32_t h = 2166136261u; // FNV-1a
-    for (size_t i = 0; s.p && i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * 16777619u;
-    return (h ^ h >> 16) % BUCKETS;
+    return (unsigned)(slice_hash(s, 0) % BUCKETS);
 }
 
-static struct slice text_put(char **to, struct slice s) {
-    struct slice copy = {*to, s.n};
-    if (s.n)
-        memcpy(*to, s.p, s.n);
-    *to += s.n;
-    return copy;
+// A part of w's line, in the copy of it.
+static struct slice moved(struct slice part, struct slice from, const char *to) {
+    return part.n ? slice_of(to + (part.p - from.p), part.n) : SLICE_NONE;
 }
 
 static struct entry *entry_new(const struct way *w) {
-    struct entry *e = mem_alloc(sizeof *e + w->exchange.n + w->key.n + w->line.n);
+    struct entry *e = mem_alloc(sizeof *e + w->line.n);
     if (!e)
         return NULL;
-    char *to = e->text;
     e->way = *w;
-    e->way.exchange = text_put(&to, w->exchange);
-    e->way.key = text_put(&to, w->key);
-    e->way.line = text_put(&to, w->line);
+    e->way.line.p = memcpy(e->text, w->line.p, w->line.n);
+    e->way.exchange = moved(w->exchange, w->line, e->text);
+    e->way.key = moved(w->key, w->line, e->text);
     return e;
 }
 

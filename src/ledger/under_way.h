@@ -11,7 +11,7 @@ MUST_CHECK enum err under_way_new(struct under_way **ret);
 void under_way_free(struct under_way *u); // NULL is allowed
 
 struct way {
-    struct slice exchange, key, line; // borrowed
+    struct slice exchange, key, line; // borrowed; the first two are parts of the line
     int64_t attempt, reserved_picousd;
 };
 // Copies it. An attempt that is there takes the new line if it holds more. ERR_NO_MEMORY.

@@ -62,5 +62,8 @@ uint32_t fetch_round_trip_us(const struct fetch *f);
 // Splits "http://host:1234/base" ; problem gets a text. The slices point into url.
 MUST_CHECK enum err origin_parse(struct slice url, struct origin *ret, struct slice *ret_base_path,
                                  struct buf *problem);
+// Where `to`, as an answer of `base` names it, leads: a whole URL appended. It may be of any scheme. ERR_BAD_FIELD (no URL,
+// or it does not fit), ERR_NO_MEMORY.
+MUST_CHECK enum err url_resolve(const char *base, const char *to, struct buf *out);
 
 #endif

@@ -131,7 +131,7 @@ static void socket_on_event(uv_poll_t *poll, int status, int events) {
         what |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
         what |= CURL_CSELECT_OUT;
-    loop_tick(side->client->loop);
+    loop_tick(side->client->loop, s);
     (void)curl_multi_socket_action(side->multi, s->fd, what, &running);
     side_look_for_ends(side);
 }

@@ -219,7 +219,7 @@ static void resolve_done(uv_getaddrinfo_t *uv, int status, struct addrinfo *foun
     struct plain *p = q->p;
     struct client *c = q->client;
     mem_free(q);
-    loop_tick(c->loop);
+    loop_tick(c->loop, NULL);
     if (p) {
         p->resolve = NULL;
         p->found = p->at = found;

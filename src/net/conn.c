@@ -13,13 +13,13 @@
 #include "net/conn.h"
 #include "net/outgoing.h"
 
-#define HEAD_READ_BYTES ((size_t)16 << 10)      // a head and a small body; what is behind it is read in place
-#define BODY_READ_BYTES ((size_t)256 << 10)     // of a long body, read in place
+#define HEAD_READ_BYTES ((size_t)16 << 10)  // a head and a small body; what is behind it is read in place
+#define BODY_READ_BYTES ((size_t)256 << 10) // of a body, read in place
+#define LONG_READ_BYTES ((size_t)32 << 10)  // of what is behind that: libuv reads 32 times before anyone else's turn
 #define BODY_READ_LEAST_BYTES ((size_t)4 << 10) // less comes by the shared buffer
 #define CHUNK_OVERHEAD 16                       // bytes of framing a byte of a chunked body may cost; a sane chunk: 6
 #define LINGER_MS 2000                          // nginx waits up to 30 s; a client on its way reads its answer sooner
 #define LINGER_BYTES ((size_t)16 << 20)
-#define OUT_BYTES ((size_t)LIMIT_EXCHANGE_ARENA_BYTES) // a whole answer, to a client that reads slowly
 
 static void conn_input(struct conn *c, struct slice bytes);
 
@@ -28,7 +28,10 @@ static void conn_input(struct conn *c, struct slice bytes);
 static void conn_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
     struct conn *c = h->data;
     (void)suggested;
-    size_t most = c->upload ? LOOP_READ_BYTES : BODY_READ_BYTES; // of an upload, `in` has room for no more
+    bool is_long = c->in.len - c->head_bytes >= BODY_READ_BYTES;
+    size_t most = c->upload ? LOOP_READ_BYTES
+                  : is_long ? LONG_READ_BYTES
+                            : BODY_READ_BYTES; // an upload's `in` has no more
     size_t left = c->body_left < most ? (size_t)c->body_left : most;
     if (c->state == CONN_BODY && !c->msg.chunked && left >= BODY_READ_LEAST_BYTES && buf_reserve(&c->in, left))
         *buf = uv_buf_init(c->in.p + c->in.len, (unsigned)left);
@@ -56,14 +59,14 @@ void conn_piece_taken(struct conn *c) {
         return;
     c->in.len = c->head_bytes;
     c->raw_bytes = 0;
-    loop_tick(c->server->loop);
+    loop_tick(c->server->loop, c);
     conn_reading(c, true);
     conn_body_came(c);
 }
 
 static void conn_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     struct conn *c = stream->data;
-    loop_tick(c->server->loop);
+    loop_tick(c->server->loop, c);
     if (n == 0 || c->state == CONN_CLOSED)
         return;
     if (n < 0) {

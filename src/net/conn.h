@@ -7,8 +7,11 @@
 //   reply.c   writing: answers, chunks, the queue behind a slow client
 //   guard.c   Host and Origin
 //   server.c  the server's life, time-outs
+#include "base/limits.h"
 #include "net/head.h"
 #include "net/server.h"
+
+#define OUT_BYTES ((size_t)LIMIT_EXCHANGE_ARENA_BYTES) // a whole answer, to a client that reads slowly
 
 enum conn_state {
     CONN_IDLE,   // between requests
@@ -39,7 +42,8 @@ struct conn {
     struct conn_keep *keep; // somebody else reads there
     struct buf behind;      // what came behind it
     struct buf out;         // not yet written
-    struct buf flying;      // libuv writes it
+    struct buf flying;      // libuv writes it, in pieces
+    size_t flown;           // of it, up to the piece's end
     struct request *req;
     void *user;
     const char *cors; // what access-control-allow-origin says to this request; NULL: nothing
@@ -127,6 +131,7 @@ void conn_send(struct conn *c, const struct slice *v, size_t n);
 void conn_turn_queue(struct conn *c);
 void conn_turn_end(struct conn *c);
 bool conn_written(const struct conn *c);
+size_t conn_flying(const struct conn *c); // bytes that libuv has, or will get next
 
 // guard.c
 bool guard_host_allowed(const struct server *s, struct slice host);

@@ -125,6 +125,7 @@ struct link {
     struct head_scan scan;
     struct buf in; // a head that came in pieces
     uint64_t left; // of a body with a length
+    uint64_t came; // of this answer
     uint64_t idle_since_ms;
     enum { LINK_HEAD, LINK_LENGTH, LINK_CHUNKED, LINK_UNTIL_EOF } reads;
     unsigned n_interim;

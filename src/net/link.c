@@ -14,7 +14,10 @@
 #include "net/fetch.h"
 
 #define FIRST_WRITE_BYTES ((size_t)64 << 10) // reading starts behind it: a server may refuse a long body early
-#define LIMIT_INTERIM 16                     // 1xx answers before the real one
+#define WRITE_BYTES ((size_t)256 << 10)      // of one write; an event has two: 0.7 ms
+#define LONG_BYTES ((size_t)64 << 10)
+#define LONG_READ_BYTES ((size_t)16 << 10) // of a longer answer: libuv reads 32 times before anyone else's turn
+#define LIMIT_INTERIM 16                   // 1xx answers before the real one
 
 static void link_input(struct link *k, struct slice bytes);
 
@@ -128,14 +131,14 @@ void link_close(struct link *k) {
 static void link_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
     struct link *k = h->data;
     (void)suggested;
-    *buf = uv_buf_init(k->client->loop->read_buf, LOOP_READ_BYTES);
+    *buf = uv_buf_init(k->client->loop->read_buf, k->came > LONG_BYTES ? LONG_READ_BYTES : LOOP_READ_BYTES);
 }
 
 static void link_ended(struct link *k, int status);
 
 static void link_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     struct link *k = stream->data;
-    loop_tick(k->client->loop);
+    loop_tick(k->client->loop, k);
     if (n == 0 || k->closing)
         return;
     struct plain *p = k->p;
@@ -168,6 +171,7 @@ void link_attach(struct link *k, struct plain *p) {
     k->reads = LINK_HEAD;
     k->scan = (struct head_scan){0};
     k->any_byte = false;
+    k->came = 0;
     k->n_interim = 0;
 }
 
@@ -240,13 +244,11 @@ static void link_write_failed(struct link *k, int status) {
 static unsigned request_rest(const struct link *k, uv_buf_t b[2]) {
     const struct plain *p = k->p;
     unsigned n = 0;
-    size_t most = k->connected ? SIZE_MAX : FIRST_WRITE_BYTES;
+    size_t most = k->connected ? WRITE_BYTES : FIRST_WRITE_BYTES;
     struct slice head = slice_from(buf_slice(&p->head), p->sent);
     struct slice body = slice_from(p->body, p->sent > p->head.len ? p->sent - p->head.len : 0);
     head = slice_first(head, most);
-    most -= head.n;
-    // libuv counts in unsigned
-    body = slice_first(body, most < UINT32_MAX / 2 ? most : UINT32_MAX / 2);
+    body = slice_first(body, most - head.n);
     if (head.n)
         b[n++] = uv_buf_init((char *)(uintptr_t)head.p, (unsigned)head.n);
     if (body.n)
@@ -260,7 +262,7 @@ static void link_on_written(uv_write_t *w, int status) {
     k->writing = false;
     if (!p || k->closing)
         return;
-    loop_tick(k->client->loop);
+    loop_tick(k->client->loop, k);
     if (status) {
         link_write_failed(k, status);
         return;
@@ -277,7 +279,8 @@ void link_send(struct link *k) {
     struct plain *p = k->p;
     uv_buf_t b[2];
     unsigned n;
-    while ((n = request_rest(k, b)) > 0) {
+    size_t written = 0;
+    while ((n = request_rest(k, b)) > 0 && written < WRITE_BYTES) {
         int r = uv_try_write((uv_stream_t *)&k->tcp, b, n);
         if (r < 0 && r != UV_EAGAIN) {
             link_write_failed(k, r);
@@ -286,6 +289,7 @@ void link_send(struct link *k) {
         if (r <= 0)
             break;
         p->sent += (size_t)r;
+        written += (size_t)r;
         link_connected(k);
     }
     if (n == 0) {
@@ -438,6 +442,7 @@ static void body_input(struct link *k, struct slice bytes) {
 
 static void link_input(struct link *k, struct slice bytes) {
     k->any_byte = true;
+    k->came += bytes.n;
     if (k->reads == LINK_HEAD)
         head_input(k, bytes);
     else

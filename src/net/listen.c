@@ -62,7 +62,7 @@ static void on_connection(uv_stream_t *stream, int status) {
     struct listener *from = stream->data;
     if (status || from->server->closing)
         return;
-    loop_tick(from->server->loop);
+    loop_tick(from->server->loop, from);
     listener_accept(from);
 }
 

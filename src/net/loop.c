@@ -8,9 +8,12 @@
 #include "net/loop.h"
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+
+#define POOL_NICE 10
 
 struct letter {
     struct letter *next;
@@ -25,9 +28,45 @@ struct mailbox {
     bool stop; // a flag and not a letter: stopping must not fail for want of memory
 };
 
-void loop_tick(struct loop *l) {
-    l->now_ms = clock_mono_ms();
+// ---- how long events take
+
+const uint64_t stall_bounds_us[STALL_BUCKETS] = {100, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000};
+
+// One thread writes, so no addition needs to be atomic.
+static void stall_add(_Atomic uint64_t *to, uint64_t n) {
+    atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + n, memory_order_relaxed);
 }
+
+static void event_end(struct loop *l, uint64_t now_us) {
+    if (!l->event_us)
+        return;
+    uint64_t us = now_us - l->event_us;
+    size_t i = 0;
+    while (i < STALL_BUCKETS && us > stall_bounds_us[i])
+        i++;
+    stall_add(&l->stalls.bucket[i], 1);
+    stall_add(&l->stalls.sum_us, us);
+    if (us > atomic_load_explicit(&l->stalls.longest_us, memory_order_relaxed))
+        atomic_store_explicit(&l->stalls.longest_us, us, memory_order_relaxed);
+    l->event_us = 0;
+}
+
+void loop_tick(struct loop *l, const void *of) {
+    uint64_t now_us = clock_mono_us();
+    l->now_ms = now_us / 1000;
+    if (l->event_us && of && of == l->event_of)
+        return;
+    event_end(l, now_us);
+    l->event_us = now_us;
+    l->event_of = of;
+}
+
+// The poll comes, which may wait.
+static void on_prepare(uv_prepare_t *h) {
+    event_end(h->data, clock_mono_us());
+}
+
+// ---- a turn
 
 static void deferred_run(struct loop *l) {
     struct deferred *d = l->later; // newest first: turn the list round, so that order is kept
@@ -41,6 +80,7 @@ static void deferred_run(struct loop *l) {
     }
     while (ordered) {
         struct deferred *next = ordered->next;
+        loop_tick(l, NULL);
         ordered->fn(ordered);
         ordered = next;
     }
@@ -50,7 +90,7 @@ static void deferred_run(struct loop *l) {
 
 static void on_check(uv_check_t *h) {
     struct loop *l = h->data;
-    loop_tick(l);
+    loop_tick(l, NULL);
     if (l->later)
         deferred_run(l);
 }
@@ -75,6 +115,7 @@ static void letters_deliver(struct loop *l) {
     bool stop;
     for (struct letter *letter = letters_take(l->mail, &stop); letter;) {
         struct letter *next = letter->next;
+        loop_tick(l, NULL);
         letter->fn(letter->arg);
         mem_free(letter);
         letter = next;
@@ -85,7 +126,7 @@ static void letters_deliver(struct loop *l) {
 
 static void on_async(uv_async_t *h) {
     struct loop *l = h->data;
-    loop_tick(l);
+    loop_tick(l, NULL);
     letters_deliver(l);
 }
 
@@ -103,12 +144,15 @@ enum err loop_init(struct loop *l, unsigned index) {
     (void)pthread_mutex_init(&l->mail->lock, NULL);
     l->mail->last = &l->mail->first;
     (void)uv_async_init(&l->uv, &l->async_, on_async);
+    (void)uv_prepare_init(&l->uv, &l->prepare_);
     (void)uv_check_init(&l->uv, &l->check_);
     (void)uv_idle_init(&l->uv, &l->idle_);
-    l->uv.data = l->async_.data = l->check_.data = l->idle_.data = l;
+    l->uv.data = l->async_.data = l->prepare_.data = l->check_.data = l->idle_.data = l;
+    (void)uv_prepare_start(&l->prepare_, on_prepare);
     (void)uv_check_start(&l->check_, on_check);
+    uv_unref((uv_handle_t *)&l->prepare_);
     uv_unref((uv_handle_t *)&l->check_);
-    loop_tick(l);
+    l->now_ms = clock_mono_ms();
     return ERR_OK;
 }
 
@@ -134,6 +178,7 @@ void loop_done(struct loop *l) {
     while (uv_loop_alive(&l->uv))
         (void)uv_run(&l->uv, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&l->idle_, NULL);
+    uv_close((uv_handle_t *)&l->prepare_, NULL);
     uv_close((uv_handle_t *)&l->check_, NULL);
     while (uv_loop_close(&l->uv) == UV_EBUSY)
         (void)uv_run(&l->uv, UV_RUN_ONCE);
@@ -177,7 +222,7 @@ void loop_defer(struct loop *l, struct deferred *d, void (*fn)(struct deferred *
 
 static void on_timer(uv_timer_t *h) {
     struct timer *t = h->data;
-    loop_tick(h->loop->data);
+    loop_tick(h->loop->data, NULL);
     t->fn(t);
 }
 
@@ -217,15 +262,24 @@ struct offload {
     void *arg;
 };
 
+// Where cores are few the pool's threads give way to the loops: the kernel would let them run for milliseconds.
+static void give_way(void) {
+    static _Thread_local bool done;
+    if (!done)
+        (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + POOL_NICE); // Linux: of this thread
+    done = true;
+}
+
 static void offload_work(uv_work_t *w) {
     struct offload *o = w->data;
+    give_way();
     o->work(o->arg);
 }
 
 static void offload_done(uv_work_t *w, int status) {
     struct offload *o = w->data;
     (void)status;
-    loop_tick(w->loop->data);
+    loop_tick(w->loop->data, NULL);
     o->done(o->arg);
     mem_free(o);
 }

@@ -2,9 +2,19 @@
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 // One event loop, its mailbox, its deferred frees and its off-loop work. One thread runs it.
+#include <stdatomic.h>
 #include <uv.h>
 #include "base/err.h"
 #include "base/slice.h"
+
+// How long one event kept its loop from the next: a read, a write, a timer, a letter, a deferred call. Written by the
+// loop's own thread only.
+#define STALL_BUCKETS 9
+struct stalls {
+    _Atomic uint64_t bucket[STALL_BUCKETS + 1]; // the last is +Inf; not cumulative here
+    _Atomic uint64_t sum_us, longest_us;
+};
+extern const uint64_t stall_bounds_us[STALL_BUCKETS];
 
 struct loop {
     uv_loop_t uv;
@@ -12,15 +22,21 @@ struct loop {
     struct mailbox *mail;   // letters from other threads
     struct deferred *later; // freed after this turn
     char *read_buf;         // 64 KiB that every socket of this loop reads into; what is kept is copied
-    uint64_t now_ms;        // clock_mono_ms at the start of this turn
+    uint64_t now_ms;        // clock_mono_ms at the start of the running event
+    uint64_t event_us;      // when that was, more exactly; 0: the loop waits
+    const void *event_of;   // whose it is
+    struct stalls stalls;
+    uv_prepare_t prepare_;
     uv_check_t check_;
     uv_async_t async_;
     uv_idle_t idle_;
 };
 #define LOOP_READ_BYTES 65536
 
-// Sets now_ms; for callbacks that start work (a read, a timer), since libuv has no hook right after its poll.
-void loop_tick(struct loop *l);
+// An event begins, and what ran before it is over. For callbacks that start work (a read, a timer), since libuv has no hook
+// right after its poll. Callbacks in a row for the same thing are one event (libuv reads a socket up to 32 times); NULL is
+// never the same.
+void loop_tick(struct loop *l, const void *of);
 
 // Also has the process ignore SIGPIPE: a peer that is gone must be an error of write(2), not a signal.
 MUST_CHECK enum err loop_init(struct loop *l, unsigned index);

@@ -13,12 +13,15 @@
 #define JOIN_BYTES ((size_t)16 << 10)    // larger chunks are not copied to be joined
 #define JOINED_BYTES ((size_t)64 << 10)  // so much joined does not wait for the turn's end
 #define KEEP_OUT_BYTES ((size_t)1 << 10) // an empty queue may hold so much for the next chunk
+#define PIECE_BYTES ((size_t)512 << 10)  // written between two events, of much that waits: 0.3 ms
+#define GIVEN_BYTES ((size_t)256 << 10)  // more is not copied if it is ours
 #define ERROR_BODY_BYTES ((size_t)8 << 10)
 
 // ---- the queue
 
-static size_t conn_flying(const struct conn *c) {
-    return c->is_flying ? uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) : 0;
+size_t conn_flying(const struct conn *c) {
+    size_t waits = c->is_flying ? c->flying.len - c->flown : 0;
+    return c->is_flying ? waits + uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) : 0;
 }
 
 size_t conn_backlog(const struct conn *c) {
@@ -61,19 +64,27 @@ static void out_keep_rest(struct conn *c, size_t written, const struct slice *v,
 
 static void conn_on_written(uv_write_t *w, int status);
 
+// The next piece: a socket that takes all at once would keep the loop.
+static void piece_fly(struct conn *c) {
+    struct slice piece = slice_first(slice_from(buf_slice(&c->flying), c->flown), PIECE_BYTES);
+    uv_buf_t b = uv_buf_init((char *)(uintptr_t)piece.p, (unsigned)piece.n);
+    c->flown += piece.n;
+    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &b, 1, conn_on_written)) {
+        c->is_flying = false;
+        conn_broken(c);
+    }
+}
+
 // Hands the queue to libuv, which writes when the socket can take more.
 static void out_fly(struct conn *c) {
     struct buf out = c->out;
     c->out = c->flying;
     c->flying = out;
-    uv_buf_t b = uv_buf_init(c->flying.p, (unsigned)c->flying.len);
     c->is_flying = true;
+    c->flown = 0;
     c->flying_left = c->flying.len;
     c->deadline_ms = c->server->loop->now_ms + c->server->o.send_idle_ms;
-    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &b, 1, conn_on_written)) {
-        c->is_flying = false;
-        conn_broken(c);
-    }
+    piece_fly(c);
 }
 
 void conn_send(struct conn *c, const struct slice *v, size_t n) {
@@ -118,11 +129,16 @@ static void conn_after_writing(struct conn *c) {
 
 static void conn_on_written(uv_write_t *w, int status) {
     struct conn *c = w->data;
+    loop_tick(c->server->loop, c);
+    if (!status && c->flown < c->flying.len && c->state != CONN_CLOSED) {
+        piece_fly(c);
+        if (!c->broken)
+            return;
+    }
     c->is_flying = false;
     buf_done(&c->flying);
     if (c->state == CONN_CLOSED)
         return;
-    loop_tick(c->server->loop);
     if (!status && c->out.len)
         conn_send(c, NULL, 0);
     if (status || c->broken)
@@ -240,8 +256,21 @@ static bool status_has_body(int status) {
     return status >= 200 && status != 204 && status != 304;
 }
 
+// Sends it behind what was sent, without a copy.
+static bool body_give(struct conn *c, struct buf *body) {
+    if (body->len <= GIVEN_BYTES || c->out.len || c->is_flying || c->broken)
+        return false;
+    buf_done(&c->out);
+    c->out = *body;
+    c->out.max = OUT_BYTES;
+    *body = BUF_INIT(body->max);
+    out_fly(c);
+    return true;
+}
+
+// given: what body is of, or NULL.
 static void answer_whole(struct conn *c, int status, const char *content_type, const struct headers *extra,
-                         struct slice body) {
+                         struct slice body, struct buf *given) {
     struct buf *head = &c->server->scratch;
     buf_clear(head);
     head_append(c, head, status, content_type, extra);
@@ -254,9 +283,15 @@ static void answer_whole(struct conn *c, int status, const char *content_type, c
     bool sends_body = status_has_body(status) && !c->is_head;
     struct slice v[2] = {buf_slice(head), sends_body ? body : SLICE_NONE};
     c->sent_bytes = v[1].n;
+    if (given && given->len > GIVEN_BYTES && v[1].n) {
+        conn_send(c, v, 1);
+        v[0] = SLICE_NONE;
+        if (body_give(c, given))
+            v[1] = SLICE_NONE;
+    }
     if (head->failed)
         conn_broken(c);
-    else
+    else if (v[0].n || v[1].n)
         conn_send(c, v, 2);
     answer_end(c);
 }
@@ -268,7 +303,15 @@ void conn_respond(struct conn *c, int status, const char *content_type, const st
     if (c->started)
         conn_abort(c); // a second head would be read as part of the stream
     else
-        answer_whole(c, status, content_type, extra, body);
+        answer_whole(c, status, content_type, extra, body, NULL);
+}
+
+void conn_give(struct conn *c, int status, const char *content_type, const struct headers *extra, struct buf *body) {
+    if (c->state == CONN_OPEN && !c->started)
+        answer_whole(c, status, content_type, extra, buf_slice(body), body);
+    else
+        conn_respond(c, status, content_type, extra, buf_slice(body));
+    buf_done(body);
 }
 
 // The path of a request that is not whole, as far as it can be told, so that the error has its dialect's shape.
@@ -298,7 +341,7 @@ void conn_refuse(struct conn *c, int status, const char *text, struct slice path
     }
     c->state = CONN_OPEN;
     static const struct header challenge = {SLICE("www-authenticate"), SLICE("Bearer")}; // RFC 9110, 15.5.2
-    answer_whole(c, status, type, status == 401 ? &(struct headers){&challenge, 1} : NULL, body);
+    answer_whole(c, status, type, status == 401 ? &(struct headers){&challenge, 1} : NULL, body, NULL);
     buf_done(&written);
 }
 

@@ -27,7 +27,7 @@ static void server_sweep_arm(struct server *s) {
 static bool conn_moved(struct conn *c) {
     if (!c->is_flying)
         return false;
-    size_t left = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
+    size_t left = conn_flying(c);
     bool moved = left < c->flying_left;
     c->flying_left = left;
     if (moved)

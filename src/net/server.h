@@ -96,6 +96,8 @@ struct loop *conn_loop(struct conn *c);
 // A whole answer at once: content-length is added (and CORS headers where they apply); HEAD sends no body. The
 // request ends. body is copied or written before return. extra may be empty; content_type NULL = none.
 void conn_respond(struct conn *c, int status, const char *content_type, const struct headers *extra, struct slice body);
+// The same; body is given, and a large one is not copied where the client is slow.
+void conn_give(struct conn *c, int status, const char *content_type, const struct headers *extra, struct buf *body);
 // Streams: the head (transfer-encoding: chunked; HTTP/1.0 clients get close-delimited) waits to be sent with the first
 // write of the same turn or conn_flush. `trailer` names trailers to be announced or NULL.
 void conn_start(struct conn *c, int status, const char *content_type, const struct headers *extra, const char *trailer);

@@ -109,13 +109,13 @@ static void level_pop(struct walk *w) {
         top(w)->text_was = text;
 }
 
-// The run of a text: an element's of an array of parts, next to another text.
+// The run of a text: an element's of an array of parts, next to another text. Documents to be ranked are read each by itself.
 static unsigned run_of(struct walk *w, struct slice key) {
     struct walk_level *l = top(w);
     if (!l->object || l->open || w->depth < 2 || !slice_is(key, "text"))
         return 0;
     struct walk_level *parts = &w->levels[w->depth - 1];
-    if (parts->object)
+    if (parts->object || slice_is(parts->key, "documents"))
         return 0;
     if (!parts->text_was)
         parts->run = ++w->runs;

@@ -21,6 +21,7 @@ static const struct row {
     NUMBER(delay_ms),
     NUMBER(first_ms),
     NUMBER(chunk_ms),
+    NUMBER(slow_chunks),
     NUMBER(chunks),
     NUMBER(chunk_chars),
     NUMBER(words),

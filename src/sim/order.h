@@ -30,7 +30,7 @@ struct order {
     struct slice garbage; // raw bytes instead of HTTP
     struct slice headers; // raw JSON object of more response headers
     int64_t retry_after;
-    int64_t delay_ms, first_ms, chunk_ms, chunks, chunk_chars, words, big_kb;
+    int64_t delay_ms, first_ms, chunk_ms, slow_chunks, chunks, chunk_chars, words, big_kb;
     int64_t split, rechunk; // bytes per write, per HTTP chunk
     int64_t split_us;       // rest between such writes
     int64_t cut_after_bytes, cut_after_events, stall_after_events, error_after_events, bad_chunk_after_events;

@@ -127,7 +127,7 @@ struct play {
     struct peer *w;
     const struct shape_ops *ops;
     struct buf out;
-    bool started; // the first piece was sent
+    int64_t pieces; // that were sent
     bool over;
 };
 
@@ -171,12 +171,18 @@ static size_t piece_bytes(const struct order *o, struct slice all, struct slice 
     return n;
 }
 
+// After the first `slow_chunks` the rest comes in a burst.
+static bool is_waited_for(const struct play *p) {
+    const struct order *o = p->t->order;
+    return p->pieces > 0 && o->chunk_ms > 0 && (o->slow_chunks <= 0 || p->pieces < o->slow_chunks);
+}
+
 static bool play_piece(struct play *p, enum piece kind, size_t tool, struct slice piece) {
-    if (p->started && p->t->order->chunk_ms > 0 && !peer_wait(p->w, p->t->order->chunk_ms)) {
+    if (is_waited_for(p) && !peer_wait(p->w, p->t->order->chunk_ms)) {
         p->over = true;
         return false;
     }
-    p->started = true;
+    p->pieces++;
     p->ops->piece(p->t, kind, tool, piece, &p->out);
     if (!play_flush(p))
         return false;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include "base/limits.h"
 #include "base/mem.h"
+#include "store/leftovers.h"
 #include "store/models.h"
 #include "store/pull.h"
 
@@ -90,7 +91,13 @@ static enum err remove_run(struct job *j, void *arg) {
     bool ours;
     int64_t freed = 0;
     arena_init(&a, LIMIT_STORE_ARENA_BYTES, 0);
-    enum err e = model_resolve(j, k->config, slice_str(k->from), &a, &m, &ours);
+    bool busy, cut = leftovers_drop(job_data_dir(j), slice_str(k->from), &freed, &busy);
+    enum err e = cut && busy ? job_problem(j, ERR_BUSY, "%s is being pulled; end that first", k->from)
+                             : model_resolve(j, k->config, slice_str(k->from), &a, &m, &ours);
+    if (e == ERR_MODEL_NOT_FOUND && cut) { // nothing but a pull that was cut, and that is gone now
+        arena_done(&a);
+        return ERR_OK;
+    }
     if (!e && !ours)
         e = job_problem(j, ERR_BAD_FIELD,
                         "model '%s' is not in gridtie's own store (%s): it lies at %s; remove it there", k->from,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Creating a name: from another model, files of this disk, or blobs that a client has sent, with a system text, parameters,
-// a template, messages and a licence of its own, each of which replaces the parent's. The same whether it comes as Ollama's
+// Creating a name: from another model, files of this disk, or blobs that a client has sent, with adapters, a draft, a system
+// text, parameters, a template, messages and a licence of its own, each of which replaces the parent's; quantized, if it is
+// asked for. The same whether it comes as Ollama's
 // JSON, where the client has read the Modelfile, or as the Modelfile itself. Job threads, but for create_start.
+#include <dirent.h>
 #include <errno.h>
 #include "base/limits.h"
 #include "base/mem.h"
@@ -9,6 +11,7 @@
 #include "store/gguf.h"
 #include "store/modelfile.h"
 #include "store/pull.h"
+#include "store/quantize.h"
 
 struct create {
     struct config *config;
@@ -22,8 +25,8 @@ struct creating {
     struct create *c;
     struct arena a;
     struct manifest m;
-    struct slice base; // folder of relative paths; empty: none are known
-    yyjson_val *files; // of the request: name → digest
+    struct slice base;   // folder of relative paths; empty: none are known
+    bool fresh_adapters; // its own, no longer the parent's
 };
 
 static enum err no_memory(struct creating *k) {
@@ -32,21 +35,49 @@ static enum err no_memory(struct creating *k) {
 
 // ---- weights
 
-// A blob with weights or a projector: which, its header tells.
-static enum err blob_add(struct creating *k, const char *hex) {
+static bool is_of_other_form(struct slice file) {
+    static const char *const ends[] = {".safetensors", ".bin", ".pt", ".pth", ".onnx", ".json", ".npz"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (slice_ends(file, ends[i]))
+            return true;
+    return false;
+}
+
+static enum err other_form_refuse(struct creating *k, struct slice file) {
+    return job_problem(
+        k->job, ERR_UNSUPPORTED,
+        "%.*s: weights in safetensors or other forms are not read here; make a GGUF file of them with llama.cpp's "
+        "convert_hf_to_gguf.py (an adapter's: convert_lora_to_gguf.py) and create from that",
+        SLICE_FMT(slice_first(file, 200)));
+}
+
+// What a blob is, its header tells. *ret_hex is the arena's.
+static enum err blob_look(struct creating *k, const char *hex, struct gguf *ret, int64_t *ret_bytes,
+                          const char **ret_hex) {
     struct buf path = BUF_INIT(4096);
-    struct gguf g;
-    int64_t bytes = store_blob_bytes(job_data_dir(k->job), hex);
-    const char *own = arena_strdup(&k->a, hex);
+    *ret_bytes = store_blob_bytes(job_data_dir(k->job), hex);
+    *ret_hex = arena_strdup(&k->a, hex);
     store_blob_path(job_data_dir(k->job), hex, &path);
-    enum err e = bytes < 0 ? ERR_NOT_FOUND : gguf_read_file(buf_cstr(&path), &g);
+    enum err e = *ret_bytes < 0 ? ERR_NOT_FOUND : gguf_read_file(buf_cstr(&path), ret);
     buf_done(&path);
-    if (!own)
+    if (!*ret_hex)
         return no_memory(k);
     if (e == ERR_NOT_FOUND)
         return job_problem(k->job, ERR_MODEL_NOT_FOUND, "there is no blob sha256:%s", hex);
+    return e ? job_problem(k->job, ERR_BAD_FIELD, "sha256:%.12s… is not a GGUF file that can be read", hex) : ERR_OK;
+}
+
+// Weights, or a projector.
+static enum err blob_add(struct creating *k, const char *hex) {
+    struct gguf g;
+    int64_t bytes;
+    const char *own;
+    enum err e = blob_look(k, hex, &g, &bytes, &own);
     if (e)
-        return job_problem(k->job, ERR_BAD_FIELD, "sha256:%.12s… is not a GGUF file that can be read", hex);
+        return e;
+    if (g.adapter)
+        return job_problem(k->job, ERR_BAD_FIELD, "sha256:%.12s… is an adapter, not a model: it goes behind ADAPTER",
+                           hex);
     if (strcmp(g.architecture, "clip") == 0) {
         k->m.projector = own;
         return ERR_OK;
@@ -61,17 +92,71 @@ static enum err blob_add(struct creating *k, const char *hex) {
     return ERR_OK;
 }
 
-static enum err path_add(struct creating *k, struct slice from) {
+static enum err adapter_add(struct creating *k, const char *hex) {
+    struct gguf g;
+    int64_t bytes;
+    const char *own;
+    enum err e = blob_look(k, hex, &g, &bytes, &own);
+    if (e)
+        return e;
+    if (!g.adapter)
+        return job_problem(k->job, ERR_BAD_FIELD, "sha256:%.12s… is no adapter: its general.type says something else",
+                           hex);
+    if (!k->fresh_adapters) // the parent's are replaced
+        k->m.n_adapters = 0;
+    if (!k->fresh_adapters)
+        k->m.adapters = arena_array(&k->a, MANIFEST_ADAPTERS_MAX, sizeof *k->m.adapters);
+    k->fresh_adapters = true;
+    if (k->m.adapters && k->m.n_adapters == MANIFEST_ADAPTERS_MAX)
+        return job_problem(k->job, ERR_BAD_FIELD, "more than %d adapters are too many", MANIFEST_ADAPTERS_MAX);
+    if (!k->m.adapters)
+        return no_memory(k);
+    k->m.adapters[k->m.n_adapters++] = own;
+    return ERR_OK;
+}
+
+static enum err draft_add(struct creating *k, const char *hex) {
+    struct gguf g;
+    int64_t bytes;
+    const char *own;
+    enum err e = blob_look(k, hex, &g, &bytes, &own);
+    if (!e)
+        k->m.draft = arena_printf(&k->a, "sha256:%s", own);
+    return e ? e : k->m.draft ? ERR_OK : no_memory(k);
+}
+
+// A file of this disk, copied into a blob, which is added.
+typedef enum err add_fn(struct creating *k, const char *hex);
+static enum err file_add(struct creating *k, const char *path, add_fn *add) {
     char hex[HEX_BYTES];
     int64_t bytes;
+    DIR *dir = opendir(path);
+    if (dir)
+        (void)closedir(dir);
+    if (dir || is_of_other_form(slice_str(path)))
+        return other_form_refuse(k, slice_str(path));
+    enum err e = download_copy(k->job, path, hex, &bytes);
+    return e ? e : add(k, hex);
+}
+
+static enum err path_add(struct creating *k, struct slice from, add_fn *add) {
+    struct split_name split;
     const char *path = slice_starts(from, "/") ? arena_cstr(&k->a, from)
                                                : arena_printf(&k->a, "%.*s/%.*s", SLICE_FMT(k->base), SLICE_FMT(from));
     if (!path)
         return no_memory(k);
     if (!slice_starts(from, "/") && !k->base.n)
-        return job_problem(k->job, ERR_BAD_FIELD, "FROM %.*s: a path must be absolute here", SLICE_FMT(from));
-    enum err e = download_copy(k->job, path, hex, &bytes);
-    return e ? e : blob_add(k, hex);
+        return job_problem(k->job, ERR_BAD_FIELD, "%.*s: a path must be absolute here", SLICE_FMT(from));
+    if (!split_name_parse(slice_str(path), &split) || split.part != 1)
+        return file_add(k, path, add);
+    enum err e = split.of <= MANIFEST_PARTS_MAX
+                     ? ERR_OK
+                     : job_problem(k->job, ERR_BAD_FIELD, "a model in %u parts is too much", split.of);
+    for (unsigned i = 1; !e && i <= split.of; i++) {
+        const char *part = arena_printf(&k->a, "%.*s-%05u-of-%05u.gguf", (int)split.stem_bytes, path, i, split.of);
+        e = part ? file_add(k, part, add) : no_memory(k);
+    }
+    return e;
 }
 
 static enum err parent_add(struct creating *k, struct slice from) {
@@ -89,31 +174,81 @@ static enum err parent_add(struct creating *k, struct slice from) {
 }
 
 static bool is_path(struct slice from) {
-    return slice_starts(from, "/") || slice_starts(from, "./") || slice_starts(from, "../") ||
-           slice_ends(from, ".gguf");
+    return slice_starts(from, "/") || slice_starts(from, "./") || slice_starts(from, "../") || slice_is(from, ".") ||
+           slice_ends(from, ".gguf") || is_of_other_form(from);
+}
+
+// "@sha256:…" or a digest alone, as Ollama's clients write blobs.
+static bool is_digest(struct slice from, char hex[HEX_BYTES]) {
+    return digest_parse(slice_starts(from, "@") ? slice_from(from, 1) : from, hex);
+}
+
+static enum err adapter_from(struct creating *k, struct slice from) {
+    char hex[HEX_BYTES];
+    return is_digest(from, hex) ? adapter_add(k, hex) : path_add(k, from, adapter_add);
+}
+
+static enum err draft_from(struct creating *k, struct slice from) {
+    char hex[HEX_BYTES], name[NAME_BYTES];
+    struct buf problem = BUF_INIT(512);
+    enum err e = ERR_OK;
+    if (is_digest(from, hex))
+        e = draft_add(k, hex);
+    else if (is_path(from))
+        e = path_add(k, from, draft_add);
+    else if (!slice_is(from, "ngram") && !name_parse(from, name, &problem))
+        e = job_problem(k->job, ERR_BAD_FIELD, "draft: '%.*s' %s", SLICE_FMT(slice_first(from, 100)),
+                        buf_cstr(&problem));
+    else
+        k->m.draft = arena_cstr(&k->a, from);
+    buf_done(&problem);
+    return e ? e : k->m.draft ? ERR_OK : no_memory(k);
 }
 
 static enum err from_add(struct creating *k, struct slice from) {
     char hex[HEX_BYTES];
-    if (digest_parse(slice_starts(from, "@") ? slice_from(from, 1) : from, hex))
+    if (is_digest(from, hex))
         return blob_add(k, hex);
-    return is_path(from) ? path_add(k, from) : parent_add(k, from);
+    return is_path(from) ? path_add(k, from, blob_add) : parent_add(k, from);
 }
 
-static enum err files_add(struct creating *k) {
+// An object of a request: name of a file → digest of its blob.
+static enum err files_add(struct creating *k, const char *what, yyjson_val *files, add_fn *add) {
     yyjson_val *key, *v;
     size_t i, n;
     char hex[HEX_BYTES];
-    yyjson_obj_foreach(k->files, i, n, key, v) {
-        if (!slice_ends(json_str(key), ".gguf") && yyjson_obj_size(k->files) > 1)
-            return job_problem(k->job, ERR_UNSUPPORTED, "%.*s: only GGUF files can be made a model here",
-                               SLICE_FMT(slice_first(json_str(key), 100)));
+    yyjson_obj_foreach(files, i, n, key, v) {
+        if (is_of_other_form(json_str(key)) || (!slice_ends(json_str(key), ".gguf") && yyjson_obj_size(files) > 1))
+            return other_form_refuse(k, json_str(key));
         if (!digest_parse(json_str(v), hex))
-            return job_problem(k->job, ERR_BAD_FIELD, "files: expected sha256:… for each");
-        enum err e = blob_add(k, hex);
+            return job_problem(k->job, ERR_BAD_FIELD, "%s: expected sha256:… for each", what);
+        enum err e = add(k, hex);
         if (e)
             return e;
     }
+    return ERR_OK;
+}
+
+// ---- another quantization
+
+static enum err quantize(struct creating *k, struct slice type) {
+    char hex[HEX_BYTES];
+    struct buf path = BUF_INIT(4096);
+    struct manifest *m = &k->m;
+    if (m->n_weights > 1)
+        return job_problem(k->job, ERR_UNSUPPORTED, "a model in %zu parts can't be quantized here; join it first",
+                           m->n_weights);
+    store_weights_path(job_data_dir(k->job), m, &path);
+    enum err e =
+        path.failed ? no_memory(k) : quantize_run(k->job, k->c->config, buf_cstr(&path), type, hex, &m->size_bytes);
+    buf_done(&path);
+    if (e)
+        return e;
+    m->file = NULL;
+    m->weights = arena_array(&k->a, 1, sizeof *m->weights);
+    if (!m->weights || !(m->weights[0] = arena_strdup(&k->a, hex)))
+        return no_memory(k);
+    m->n_weights = 1;
     return ERR_OK;
 }
 
@@ -156,10 +291,12 @@ static enum err modelfile_take(struct creating *k, struct slice text) {
     if (e)
         e = job_problem(k->job, e, "the Modelfile: %s", buf_cstr(&problem));
     buf_done(&problem);
-    if (!e && f.adapter)
-        e = job_problem(k->job, ERR_UNSUPPORTED, "ADAPTER is not supported here; merge it into the weights");
     for (size_t i = 0; i < f.n_from && !e; i++)
         e = from_add(k, slice_str(f.from[i]));
+    for (size_t i = 0; i < f.n_adapters && !e; i++)
+        e = adapter_from(k, slice_str(f.adapters[i]));
+    if (!e && f.draft)
+        e = draft_from(k, slice_str(f.draft));
     if (!e && f.template)
         e = pull_take_template(k->job, &k->a, &k->m, slice_str(f.template));
     if (!e && f.parameters.n)
@@ -232,17 +369,14 @@ static void license_take(struct creating *k, yyjson_val *v) {
 static enum err fields_take(struct creating *k, yyjson_val *root) {
     yyjson_val *parameters = yyjson_obj_get(root, "parameters"), *messages = yyjson_obj_get(root, "messages");
     struct slice from = json_get_str(root, "from"), template = json_get_str(root, "template");
-    k->files = yyjson_obj_get(root, "files");
-    enum err e = ERR_OK;
-    if (json_get_str(root, "quantize").n)
-        return job_problem(k->job, ERR_UNSUPPORTED,
-                           "quantize is not supported here; make the file with llama-quantize");
-    if (yyjson_obj_size(yyjson_obj_get(root, "adapters")) > 0)
-        return job_problem(k->job, ERR_UNSUPPORTED, "adapters are not supported here; merge them into the weights");
-    if (from.n)
-        e = from_add(k, from);
+    struct slice draft = json_get_str(root, "draft");
+    enum err e = from.n ? from_add(k, from) : ERR_OK;
     if (!e)
-        e = files_add(k);
+        e = files_add(k, "files", yyjson_obj_get(root, "files"), blob_add);
+    if (!e)
+        e = files_add(k, "adapters", yyjson_obj_get(root, "adapters"), adapter_add);
+    if (!e && draft.n)
+        e = draft_from(k, draft);
     if (!e && template.p)
         e = pull_take_template(k->job, &k->a, &k->m, template);
     if (!e && parameters && !yyjson_is_null(parameters))
@@ -265,6 +399,11 @@ static enum err create_do(struct creating *k) {
     enum err e = text.p ? modelfile_take(k, text) : fields_take(k, root);
     if (!e && k->m.n_weights == 0 && !k->m.file)
         e = job_problem(k->job, ERR_MISSING_FIELD, "neither 'from' nor 'files' says which weights it is made of");
+    struct slice type = json_get_str(root, "quantize");
+    if (!type.n)
+        type = json_get_str(root, "quantization"); // as older clients spell it
+    if (!e && type.n)
+        e = quantize(k, type);
     if (e)
         return e;
     k->m.name = k->c->name;

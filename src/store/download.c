@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/leftovers.h"
 #include "store/models.h"
 
 #define TRIES 6 // in a row that brought nothing
@@ -111,11 +112,18 @@ static enum err partial_lock(struct transfer *t) {
     }
 }
 
+// The partial file's path without what makes it one.
+static struct slice base_of(const struct transfer *t) {
+    return slice_first(buf_slice(&t->partial), t->partial.len - (sizeof ".partial" - 1));
+}
+
 static enum err partial_open(struct transfer *t) {
     struct stat st;
     enum err e = partial_lock(t);
     if (e)
         return e;
+    if (t->w->name && t->w->source)
+        leftover_label(base_of(t), t->w->name, t->w->source);
     t->hash = hasher_new();
     if (!t->hash || fstat(t->fd, &st) != 0)
         return ERR_NO_MEMORY;
@@ -205,8 +213,13 @@ static bool is_worth_another(enum err e, const struct wire_call *c) {
 
 // ERR_OK: all of it is here, or the server thinks so.
 static enum err try_once(struct transfer *t) {
-    t->call = (struct wire_call){
-        .url = t->d->url, .bearer = t->d->bearer, .from = t->have, .on_head = on_head, .on_bytes = on_bytes, .ctx = t};
+    t->call = (struct wire_call){.url = t->d->url,
+                                 .bearer = t->d->bearer,
+                                 .page = t->d->page,
+                                 .from = t->have,
+                                 .on_head = on_head,
+                                 .on_bytes = on_bytes,
+                                 .ctx = t};
     enum err e = wire_get(t->w, &t->call);
     if (t->disk_errno)
         return disk_problem(t, t->disk_errno);
@@ -245,12 +258,14 @@ static enum err transfer_place(struct transfer *t, char ret_hex[HEX_BYTES]) {
     struct buf path = BUF_INIT(PATH_BYTES);
     hasher_end(t->hash, hex);
     t->hash = NULL;
-    if (t->d->sha256 && strcmp(hex, t->d->sha256) != 0) {
+    const char *promised = t->d->sha256 ? t->d->sha256 : t->call.etag_is_sha256 ? t->etag + 1 : NULL;
+    if (promised && strncmp(hex, promised, HEX_BYTES - 1) != 0) {
         (void)unlink(buf_cstr(&t->partial));
+        leftover_unlabel(base_of(t));
         return job_problem(
             t->job, ERR_UP_PROTOCOL,
             "%s is damaged or is something else (sha256 %.12s…, should be %.12s…); nothing of it was kept", t->d->what,
-            hex, t->d->sha256);
+            hex, promised);
     }
     store_blob_path(job_data_dir(t->job), hex, &path);
     bool ok = hex[0] && fsync(t->fd) == 0 && fs_rename_synced(buf_cstr(&t->partial), buf_cstr(&path)) == ERR_OK;
@@ -258,6 +273,7 @@ static enum err transfer_place(struct transfer *t, char ret_hex[HEX_BYTES]) {
     if (ok)
         model_trust(buf_cstr(&path), hex, job_data_dir(t->job));
     (void)unlink(buf_cstr(&t->etag_path));
+    leftover_unlabel(base_of(t));
     buf_done(&path);
     if (!ok)
         return disk_problem(t, cause);
@@ -296,6 +312,7 @@ static enum err transfer_run(struct transfer *t, char ret_hex[HEX_BYTES]) {
     enum err e = partial_open(t);
     if (!e && t->d->sha256 && store_blob_bytes(job_data_dir(t->job), t->d->sha256) >= 0) { // the other pull got it
         (void)unlink(buf_cstr(&t->partial));
+        leftover_unlabel(base_of(t));
         memcpy(ret_hex, t->d->sha256, HEX_BYTES);
         t->have = store_blob_bytes(job_data_dir(t->job), ret_hex);
         return ERR_OK;

@@ -11,6 +11,7 @@ struct download {
     const char *sha256;          // hex; NULL: nobody says, the blob's name is what came
     int64_t bytes;               // -1: nobody says
     const char *what;            // for people: "x-00001-of-00002.gguf"
+    const char *page;            // wire_call.page
 };
 // Downloads as a step of the job. ret_hex: the blob. Errors have the job's problem said.
 MUST_CHECK enum err download_run(struct wire *w, const struct download *d, char ret_hex[HEX_BYTES], int64_t *ret_bytes);

@@ -21,17 +21,37 @@ static bool is_dir(const char *path) {
 }
 
 // $variable/sub, or NULL where the variable is not set.
-static const char *of_variable(struct models *m, const char *variable, const char *sub) {
+static const char *of_variable(struct arena *a, const char *variable, const char *sub) {
     const char *v = getenv(variable);
-    return v && v[0] == '/' ? arena_printf(&m->arena, "%s%s", v, sub) : NULL;
+    return v && v[0] == '/' ? arena_printf(a, "%s%s", v, sub) : NULL;
 }
 
-static const char *of_home(struct models *m, const char *sub) {
+static const char *of_home(struct arena *a, const char *sub) {
     struct buf home = BUF_INIT(4096);
     fs_home_dir(&home);
-    const char *own = home.len ? arena_printf(&m->arena, "%s%s", buf_cstr(&home), sub) : NULL;
+    const char *own = home.len ? arena_printf(a, "%s%s", buf_cstr(&home), sub) : NULL;
     buf_done(&home);
     return own;
+}
+
+static void root_put(struct foreign_root *v, size_t *n, enum foreign_kind kind, const char *path) {
+    if (path && *n < FOREIGN_ROOTS_MAX)
+        v[(*n)++] = (struct foreign_root){kind, path};
+}
+
+size_t foreign_roots(struct arena *a, struct foreign_root ret[FOREIGN_ROOTS_MAX]) {
+    const char *set = of_variable(a, "OLLAMA_MODELS", "/manifests");
+    const char *hub = of_variable(a, "HF_HUB_CACHE", "");
+    size_t n = 0;
+    root_put(ret, &n, FOREIGN_OLLAMA, set ? set : of_home(a, "/.ollama/models/manifests"));
+    if (!set) // where its service keeps them
+        root_put(ret, &n, FOREIGN_OLLAMA, arena_strdup(a, "/usr/share/ollama/.ollama/models/manifests"));
+    root_put(ret, &n, FOREIGN_LMSTUDIO, of_home(a, "/.lmstudio/models"));
+    root_put(ret, &n, FOREIGN_LMSTUDIO, of_home(a, "/.cache/lm-studio/models"));
+    if (!hub)
+        hub = of_variable(a, "HF_HOME", "/hub");
+    root_put(ret, &n, FOREIGN_HUGGINGFACE, hub ? hub : of_home(a, "/.cache/huggingface/hub"));
+    return n;
 }
 
 // Calls fn for each entry of a folder that is not hidden, with its path.
@@ -277,21 +297,22 @@ static void ollama_host(struct models *m, const char *path, const char *name, co
     each_entry(m, path, ollama_space, &o);
 }
 
-static void ollama_add(struct models *m, const char *root) {
-    const struct ollama o = {.root = root};
-    if (is_dir(root))
-        each_entry(m, arena_printf(&m->arena, "%s/manifests", root), ollama_host, &o);
+static void ollama_add(struct models *m, const char *manifests) {
+    const struct ollama o = {
+        .root = arena_printf(&m->arena, "%.*s", (int)(strlen(manifests) - (sizeof "/manifests" - 1)), manifests)};
+    if (o.root && is_dir(manifests))
+        each_entry(m, manifests, ollama_host, &o);
 }
 
 void foreign_add(struct models *m) {
-    const char *set = of_variable(m, "OLLAMA_MODELS", "");
-    const char *hub = of_variable(m, "HF_HUB_CACHE", "");
-    ollama_add(m, set ? set : of_home(m, "/.ollama/models"));
-    if (!set)
-        ollama_add(m, "/usr/share/ollama/.ollama/models"); // where its service keeps them
-    each_entry(m, of_home(m, "/.lmstudio/models"), lmstudio_publisher, NULL);
-    each_entry(m, of_home(m, "/.cache/lm-studio/models"), lmstudio_publisher, NULL);
-    if (!hub)
-        hub = of_variable(m, "HF_HOME", "/hub");
-    each_entry(m, hub ? hub : of_home(m, "/.cache/huggingface/hub"), huggingface_entry, NULL);
+    struct foreign_root roots[FOREIGN_ROOTS_MAX];
+    size_t n = foreign_roots(&m->arena, roots);
+    for (size_t i = 0; i < n; i++) {
+        if (roots[i].kind == FOREIGN_OLLAMA)
+            ollama_add(m, roots[i].path);
+        else if (roots[i].kind == FOREIGN_LMSTUDIO)
+            each_entry(m, roots[i].path, lmstudio_publisher, NULL);
+        else
+            each_entry(m, roots[i].path, huggingface_entry, NULL);
+    }
 }

@@ -29,14 +29,16 @@ static const uint8_t type_bytes[GGUF_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 
 #define GGUF_TENSORS_MAX 1048576 // the largest mixtures have some thousands
 #define GGUF_DIMS_MAX 8
 #define GGUF_TEXT_MAX 256 // of what is kept of a text
+#define GGUF_ALIGNMENT 32 // where general.alignment says nothing
 
 struct source {
     int fd;              // -1: only `window`
     struct slice window; // bytes at window_at
     uint64_t window_at;
-    uint64_t at, end; // position and size of the file, or the limit if that is nearer
-    bool limited;     // the limit is nearer
-    enum err err;     // sticks
+    uint64_t at, end;   // position and size of the file, or the limit if that is nearer
+    bool limited;       // the limit is nearer
+    enum err err;       // sticks
+    uint64_t alignment; // of tensors' data
     char bytes[65536];
 };
 
@@ -237,6 +239,14 @@ static void pair_read(struct source *s, struct gguf *g) {
     } else if (slice_is(key, "general.file_type")) {
         int64_t v = number_read(s, type);
         g->file_type = v >= 0 && v < 1024 ? (int)v : -1;
+    } else if (slice_is(key, "general.type") && type == GGUF_STRING) {
+        char kind[16];
+        text_keep(s, kind, sizeof kind);
+        g->adapter = strcmp(kind, "adapter") == 0;
+    } else if (slice_is(key, "general.alignment")) {
+        int64_t v = number_read(s, type);
+        if (v > 0)
+            s->alignment = (uint64_t)v;
     } else if (slice_ends(key, ".pooling_type")) {
         int64_t pooling = number_read(s, type); // llama.h, enum llama_pooling_type
         g->embedding = pooling > 0;
@@ -248,18 +258,49 @@ static void pair_read(struct source *s, struct gguf *g) {
     }
 }
 
-static void tensor_read(struct source *s, struct gguf *g) {
-    source_skip(s, source_u64(s)); // name
-    uint32_t dims = source_u32(s);
-    if (dims > GGUF_DIMS_MAX)
+struct tensor {
+    char name[GGUF_TEXT_MAX];
+    uint32_t n_dims, type;
+    uint64_t dims[GGUF_DIMS_MAX];
+    uint64_t elements, offset;
+};
+
+static void tensor_read(struct source *s, struct tensor *t) {
+    source_text(s, t->name, sizeof t->name);
+    t->n_dims = source_u32(s);
+    if (t->n_dims > GGUF_DIMS_MAX)
         source_fail(s, ERR_UP_PROTOCOL);
-    uint64_t elements = 1;
-    for (uint32_t i = 0; i < dims && s->err == ERR_OK; i++)
-        if (__builtin_mul_overflow(elements, source_u64(s), &elements))
+    t->elements = 1;
+    for (uint32_t i = 0; i < t->n_dims && s->err == ERR_OK; i++) {
+        t->dims[i] = source_u64(s);
+        if (__builtin_mul_overflow(t->elements, t->dims[i], &t->elements))
             source_fail(s, ERR_UP_PROTOCOL);
-    source_skip(s, 4 + 8); // type, offset
-    if (elements > INT64_MAX || __builtin_add_overflow(g->parameters, (int64_t)elements, &g->parameters))
+    }
+    t->type = source_u32(s);
+    t->offset = source_u64(s);
+}
+
+// Counts it, and moves *data_end, which counts from where the tensors' data begin.
+static void tensor_count(struct source *s, struct gguf *g, uint64_t *data_end) {
+    struct tensor t;
+    uint64_t end;
+    tensor_read(s, &t);
+    if (t.elements > INT64_MAX || __builtin_add_overflow(g->parameters, (int64_t)t.elements, &g->parameters) ||
+        __builtin_add_overflow(t.offset, gguf_type_bytes(t.type, t.elements), &end))
         source_fail(s, ERR_UP_PROTOCOL);
+    else if (s->err == ERR_OK && end > *data_end)
+        *data_end = end;
+}
+
+// Their data begin behind the header, at a multiple of general.alignment.
+static void file_bytes_set(struct source *s, struct gguf *g, uint64_t data_end) {
+    uint64_t start = s->at + (s->alignment - s->at % s->alignment) % s->alignment, end;
+    if (data_end == 0)
+        return;
+    if (__builtin_add_overflow(start, data_end, &end) || end > INT64_MAX)
+        source_fail(s, ERR_UP_PROTOCOL);
+    else
+        g->file_bytes = (int64_t)end;
 }
 
 static enum err header_read(struct source *s, struct gguf *ret) {
@@ -275,20 +316,23 @@ static enum err header_read(struct source *s, struct gguf *ret) {
         return ERR_UP_PROTOCOL;
     for (uint64_t i = 0; i < pairs && s->err == ERR_OK; i++)
         pair_read(s, &g);
+    uint64_t data_end = 0;
     for (uint64_t i = 0; i < tensors && s->err == ERR_OK; i++)
-        tensor_read(s, &g);
+        tensor_count(s, &g, &data_end);
+    if (s->err == ERR_OK)
+        file_bytes_set(s, &g, data_end);
     if (s->err == ERR_OK)
         *ret = g;
     return s->err;
 }
 
 enum err gguf_read(struct slice bytes, struct gguf *ret) {
-    struct source s = {.fd = -1, .window = bytes, .end = bytes.n};
+    struct source s = {.fd = -1, .window = bytes, .end = bytes.n, .alignment = GGUF_ALIGNMENT};
     return header_read(&s, ret);
 }
 
 static enum err source_open(struct source *s, const char *path) {
-    *s = (struct source){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    *s = (struct source){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), .alignment = GGUF_ALIGNMENT};
     off_t size = s->fd < 0 ? -1 : lseek(s->fd, 0, SEEK_END);
     if (size < 0) {
         if (s->fd >= 0)
@@ -399,26 +443,49 @@ static void pair_put(struct source *s, bool verbose, struct json_writer *w, stru
         source_fail(s, ERR_UP_PROTOCOL);
 }
 
-static enum err metadata_put(struct source *s, bool verbose, struct json_writer *w, struct buf *template) {
+static void tensor_put(struct source *s, struct json_writer *w) {
+    struct tensor t;
+    tensor_read(s, &t);
+    if (s->err != ERR_OK)
+        return;
+    json_obj(w);
+    json_kv_cstr(w, "name", t.name);
+    json_kv_cstr(w, "type", gguf_type_name(t.type));
+    json_key(w, "shape");
+    json_arr(w);
+    for (uint32_t i = 0; i < t.n_dims; i++)
+        json_put_int(w, (int64_t)t.dims[i]);
+    json_arr_end(w);
+    json_obj_end(w);
+}
+
+static enum err metadata_put(struct source *s, bool verbose, struct json_writer *w, struct buf *template,
+                             struct json_writer *tensors) {
     char magic[4];
     if (!source_read(s, magic, sizeof magic) || memcmp(magic, "GGUF", 4) != 0)
         return ERR_UP_PROTOCOL;
     (void)source_u32(s);
-    (void)source_u64(s);
-    uint64_t pairs = source_u64(s);
-    if (pairs > GGUF_KEYS_MAX)
+    uint64_t n_tensors = source_u64(s), pairs = source_u64(s);
+    if (pairs > GGUF_KEYS_MAX || n_tensors > GGUF_TENSORS_MAX)
         return ERR_UP_PROTOCOL;
     for (uint64_t i = 0; i < pairs && s->err == ERR_OK && !w->out->failed; i++)
         pair_put(s, verbose, w, template);
+    if (!tensors)
+        return s->err;
+    json_arr(tensors);
+    for (uint64_t i = 0; i < n_tensors && s->err == ERR_OK && !tensors->out->failed; i++)
+        tensor_put(s, tensors);
+    json_arr_end(tensors);
     return s->err;
 }
 
-enum err gguf_metadata(const char *path, bool verbose, struct json_writer *w, struct buf *template) {
+enum err gguf_metadata(const char *path, bool verbose, struct json_writer *w, struct buf *template,
+                       struct json_writer *tensors) {
     struct source s;
     enum err e = source_open(&s, path);
     if (e)
         return e;
-    e = metadata_put(&s, verbose, w, template);
+    e = metadata_put(&s, verbose, w, template, tensors);
     close(s.fd);
     return e;
 }

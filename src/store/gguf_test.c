@@ -129,6 +129,38 @@ TEST(gguf_does_not_believe_numbers) {
     CHECK_EQ(read_lie(0, 1, 4, 0), ERR_OK);
 }
 
+static enum err one_tensor(uint32_t alignment, uint32_t type, uint64_t elements, uint64_t offset, struct gguf *ret) {
+    struct buf b = BUF_INIT(65536);
+    buf_append_str(&b, "GGUF");
+    put_u32(&b, 3);
+    put_u64(&b, 1);
+    put_u64(&b, 1);
+    put_pair_u32(&b, "general.alignment", alignment);
+    put_text(&b, "t");
+    put_u32(&b, 1);
+    put_u64(&b, elements);
+    put_u32(&b, type);
+    put_u64(&b, offset); // 90 bytes so far
+    enum err e = b.len == 90 ? gguf_read(buf_slice(&b), ret) : ERR_INTERNAL;
+    buf_done(&b);
+    return e;
+}
+
+TEST(gguf_knows_where_its_data_end) {
+    struct gguf g;
+    CHECK_EQ(one_tensor(32, 0, 10, 64, &g), ERR_OK);
+    CHECK_EQ(g.file_bytes, 96 + 64 + 40);
+    CHECK_EQ(one_tensor(64, 2, 33, 0, &g), ERR_OK); // a block begun is a block
+    CHECK_EQ(g.file_bytes, 128 + 2 * 18);
+    CHECK_EQ(one_tensor(0, 12, 256, 0, &g), ERR_OK); // no alignment: the usual one
+    CHECK_EQ(g.file_bytes, 96 + 144);
+    CHECK_EQ(one_tensor(32, 999, 10, 64, &g), ERR_OK); // a type of tomorrow: at least its beginning
+    CHECK_EQ(g.file_bytes, 96 + 64);
+    CHECK_EQ(one_tensor(32, 0, 10, UINT64_MAX - 8, &g), ERR_UP_PROTOCOL);
+    CHECK_EQ(one_tensor(32, 0, 10, INT64_MAX, &g), ERR_UP_PROTOCOL);
+    CHECK_EQ(one_tensor(32, 0, INT64_MAX, 0, &g), ERR_UP_PROTOCOL);
+}
+
 TEST(gguf_wants_its_magic) {
     struct gguf g;
     CHECK_EQ(gguf_read(SLICE("GGML\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), &g), ERR_UP_PROTOCOL);

@@ -65,32 +65,40 @@ static struct slice take_json(struct taking *t, const char *key, bool object) {
     return own;
 }
 
-static void take_weights(struct taking *t, struct manifest *m) {
-    yyjson_val *list = yyjson_obj_get(t->root, "weights"), *v;
+static void take_digests(struct taking *t, const char *key, size_t most, const char ***ret, size_t *ret_n) {
+    yyjson_val *list = yyjson_obj_get(t->root, key), *v;
     size_t i, n;
     if (!list)
         return;
-    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > MANIFEST_PARTS_MAX) {
+    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > most) {
         t->err = t->err ? t->err : ERR_BAD_FIELD;
         return;
     }
-    m->weights = arena_array(t->a, yyjson_arr_size(list) + 1, sizeof *m->weights);
-    if (!m->weights) {
+    const char **own = arena_array(t->a, yyjson_arr_size(list) + 1, sizeof *own);
+    if (!own) {
         t->err = t->err ? t->err : ERR_NO_MEMORY;
         return;
     }
+    *ret = own;
     yyjson_arr_foreach(list, i, n, v) {
-        m->weights[i] = digest_keep(t, json_str(v));
-        if (!m->weights[i])
+        own[i] = digest_keep(t, json_str(v));
+        if (!own[i])
             return;
-        m->n_weights = i + 1;
+        *ret_n = i + 1;
     }
+}
+
+const char *manifest_draft_blob(const struct manifest *m) {
+    char ignored[HEX_BYTES];
+    struct slice draft = slice_str(m->draft);
+    return slice_starts(draft, "sha256:") && digest_parse(draft, ignored) ? m->draft + 7 : NULL;
 }
 
 static bool manifest_is_whole(const struct manifest *m) {
     char name[NAME_BYTES];
     struct buf ignored = BUF_INIT(512);
     bool ok = m->name && name_parse(slice_str(m->name), name, &ignored) && strcmp(name, m->name) == 0;
+    ok = ok && (!m->draft || name_parse(slice_str(m->draft), name, &ignored)); // "ngram" and digests have a name's form
     buf_done(&ignored);
     return ok && (m->n_weights > 0) != (m->file != NULL) && (!m->file || m->file[0] == '/');
 }
@@ -106,7 +114,9 @@ enum err manifest_read(struct arena *a, struct slice json, struct manifest *ret)
     if (!yyjson_is_obj(t.root))
         return ERR_BAD_FIELD;
     m.name = take_text(&t, "name");
-    take_weights(&t, &m);
+    take_digests(&t, "weights", MANIFEST_PARTS_MAX, &m.weights, &m.n_weights);
+    take_digests(&t, "adapters", MANIFEST_ADAPTERS_MAX, &m.adapters, &m.n_adapters);
+    m.draft = take_text(&t, "draft");
     m.file = take_text(&t, "file");
     m.projector = take_digest(&t, "projector");
     m.template = take_digest(&t, "template");
@@ -132,19 +142,25 @@ static void put_text(struct json_writer *w, const char *key, const char *text) {
         json_kv_cstr(w, key, text);
 }
 
+static void put_digests(struct json_writer *w, const char *key, const char *const *v, size_t n) {
+    if (n == 0)
+        return;
+    json_key(w, key);
+    json_arr(w);
+    for (size_t i = 0; i < n; i++)
+        json_put_cstr(w, v[i]);
+    json_arr_end(w);
+}
+
 void manifest_write(const struct manifest *m, struct buf *out) {
     struct json_writer w = JSON_WRITER(out);
     json_obj(&w);
     json_kv_cstr(&w, "name", m->name);
-    if (m->n_weights) {
-        json_key(&w, "weights");
-        json_arr(&w);
-        for (size_t i = 0; i < m->n_weights; i++)
-            json_put_cstr(&w, m->weights[i]);
-        json_arr_end(&w);
-    }
+    put_digests(&w, "weights", m->weights, m->n_weights);
     put_text(&w, "file", m->file);
     put_text(&w, "projector", m->projector);
+    put_digests(&w, "adapters", m->adapters, m->n_adapters);
+    put_text(&w, "draft", m->draft);
     put_text(&w, "template", m->template);
     put_text(&w, "system", m->system);
     put_text(&w, "license", m->license);

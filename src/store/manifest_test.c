@@ -14,6 +14,9 @@ static struct manifest whole(const char **weights) {
                              .weights = weights,
                              .n_weights = 2,
                              .projector = HEX_B,
+                             .adapters = weights,
+                             .n_adapters = 1,
+                             .draft = "sha256:" HEX_A,
                              .template = HEX_A,
                              .system = "Be \"short\".\n",
                              .license = "MIT",
@@ -36,6 +39,7 @@ TEST(manifest_is_read_as_it_was_written) {
     CHECK_EQ(manifest_read(&a, buf_slice(&text), &back), ERR_OK);
     CHECK_EQ(back.n_weights, 2);
     CHECK_STREQ(back.system, m.system);
+    CHECK_STREQ(manifest_draft_blob(&back), HEX_A);
     manifest_write(&back, &again);
     CHECK(slice_eq(buf_slice(&text), buf_slice(&again)));
     arena_done(&a);
@@ -57,6 +61,8 @@ TEST(manifest_that_is_none) {
                                       "{\"name\":\"a:b\",\"file\":\"/x\",\"system\":1}",
                                       "{\"name\":\"a:b\",\"file\":\"/x\",\"parameters\":[]}",
                                       "{\"name\":\"a:b\",\"file\":\"/x\",\"projector\":\"1\"}",
+                                      "{\"name\":\"a:b\",\"file\":\"/x\",\"adapters\":[\"1\"]}",
+                                      "{\"name\":\"a:b\",\"file\":\"/x\",\"adapters\":{}}",
                                       "{\"name\":\"a:b\",\"file\":\"/x\\u0000y\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct arena a;

@@ -230,17 +230,18 @@ static const char *keep(struct reading *r, struct slice s) {
     return own;
 }
 
-static bool do_from(struct reading *r) {
-    struct slice v;
-    if (!take_value(r, &v))
+// FROM, ADAPTER: one more of a few.
+static bool do_source(struct reading *r, const char **v, size_t *n, size_t most) {
+    struct slice value;
+    if (!take_value(r, &value))
         return false;
-    if (v.n == 0)
-        return fail(r, "FROM: expected a model, a file or a digest");
-    if (r->m.n_from == MODELFILE_FROMS)
-        return fail(r, "there are too many FROM lines");
-    const char *own = keep(r, v);
+    if (value.n == 0)
+        return fail(r, "expected a model, a file or a digest");
+    if (*n == most)
+        return fail(r, "there are too many lines of this kind");
+    const char *own = keep(r, value);
     if (own)
-        r->m.from[r->m.n_from++] = own;
+        v[(*n)++] = own;
     return own != NULL;
 }
 
@@ -310,7 +311,11 @@ static bool do_line(struct reading *r) {
     }
     struct slice word = take_word(r);
     if (slice_eq_nocase(word, SLICE("FROM")))
-        return do_from(r);
+        return do_source(r, r->m.from, &r->m.n_from, MODELFILE_FROMS);
+    if (slice_eq_nocase(word, SLICE("ADAPTER")))
+        return do_source(r, r->m.adapters, &r->m.n_adapters, MODELFILE_ADAPTERS);
+    if (slice_eq_nocase(word, SLICE("DRAFT")))
+        return do_text(r, &r->m.draft);
     if (slice_eq_nocase(word, SLICE("PARAMETER")))
         return do_parameter(r);
     if (slice_eq_nocase(word, SLICE("MESSAGE")))
@@ -319,14 +324,12 @@ static bool do_line(struct reading *r) {
         return do_text(r, &r->m.system);
     if (slice_eq_nocase(word, SLICE("TEMPLATE")))
         return do_text(r, &r->m.template);
-    if (slice_eq_nocase(word, SLICE("ADAPTER")))
-        return do_text(r, &r->m.adapter);
     if (slice_eq_nocase(word, SLICE("LICENSE")))
         return do_license(r);
     if (slice_eq_nocase(word, SLICE("RENDERER")) || slice_eq_nocase(word, SLICE("PARSER")) ||
         slice_eq_nocase(word, SLICE("REQUIRES")))
         return do_ignored(r);
-    return fail(r, "expected FROM, SYSTEM, PARAMETER, TEMPLATE, MESSAGE, ADAPTER or LICENSE");
+    return fail(r, "expected FROM, SYSTEM, PARAMETER, TEMPLATE, MESSAGE, ADAPTER, DRAFT or LICENSE");
 }
 
 static struct slice gathered(struct reading *r, struct buf *b) {

@@ -6,13 +6,16 @@
 
 #define MODELFILE_BYTES (4u << 20) // licences and conversations stand in it, weights do not
 #define MODELFILE_FROMS 4          // weights and a projector
+#define MODELFILE_ADAPTERS 8
 
 struct modelfile {
     const char *from[MODELFILE_FROMS];
     size_t n_from;
-    const char *adapter, *template, *system, *license; // NULL: not given
-    struct slice parameters;                           // a JSON object; empty: none
-    struct slice messages;                             // a JSON array of {role, content}; empty: none
+    const char *adapters[MODELFILE_ADAPTERS];
+    size_t n_adapters;
+    const char *draft, *template, *system, *license; // NULL: not given
+    struct slice parameters;                         // a JSON object; empty: none
+    struct slice messages;                           // a JSON array of {role, content}; empty: none
 };
 
 // All in the arena. ERR_BAD_FIELD with *problem ("line 3: …"), ERR_NO_MEMORY.

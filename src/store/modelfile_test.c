@@ -46,8 +46,8 @@ TEST(modelfile_problems_name_their_line) {
         {"FROM a\nPARAMETER num_ctx 1.5\n", "line 2: parameter num_ctx: expected a whole number"},
         {"FROM a\nPARAMETER heat 1\n", "line 2: there is no parameter 'heat'"},
         {"FROM a\nMESSAGE robot hi\n", "line 2: MESSAGE: expected system, user or assistant, and a text"},
-        {"FROM \n", "line 1: FROM: expected a model, a file or a digest"},
-        {"hello\n", "line 1: expected FROM, SYSTEM, PARAMETER, TEMPLATE, MESSAGE, ADAPTER or LICENSE"},
+        {"FROM \n", "line 1: expected a model, a file or a digest"},
+        {"hello\n", "line 1: expected FROM, SYSTEM, PARAMETER, TEMPLATE, MESSAGE, ADAPTER, DRAFT or LICENSE"},
         {"FROM a\nSYSTEM \xff\n", "line 1: it is not UTF-8"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

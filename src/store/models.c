@@ -60,6 +60,9 @@ static void model_look(struct models *m, struct model *model) {
     model->header_known = e == ERR_OK;
     if (e != ERR_OK)
         model->problem = arena_printf(&m->arena, "%s is not a GGUF file that can be read", model->path);
+    else if (model->header.file_bytes > model->size_bytes)
+        model->problem = arena_printf(&m->arena, "%s is cut: it has %lld of %lld bytes", model->path,
+                                      (long long)model->size_bytes, (long long)model->header.file_bytes);
 }
 
 struct model *model_add(struct models *m, const char *name, const char *path, enum model_from from) {
@@ -146,6 +149,10 @@ static void add_named_one(struct models *m, const char *data_dir, const struct m
         model->projector = blob_path(m, data_dir, f->projector);
     if (f->template)
         model->template_file = blob_path(m, data_dir, f->template);
+    model->draft = manifest_draft_blob(f) ? blob_path(m, data_dir, manifest_draft_blob(f)) : f->draft;
+    model->adapters = arena_array(&m->arena, f->n_adapters, sizeof *model->adapters);
+    for (size_t i = 0; model->adapters && i < f->n_adapters; i++, model->n_adapters++)
+        model->adapters[i] = blob_path(m, data_dir, f->adapters[i]);
 }
 
 static void add_named(struct models *m, const char *data_dir) {

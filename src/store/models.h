@@ -26,8 +26,11 @@ struct model {
     const char *sha256;  // hex, of indexed weights and blobs; NULL: nothing is promised
     const char *problem; // why it can't be served ("no such file: …"); NULL: it can
     enum model_from from;
-    unsigned n_parts;          // of a GGUF in parts, else 1
-    const char *projector;     // path of a multimodal projector, or NULL
+    unsigned n_parts;      // of a GGUF in parts, else 1
+    const char *projector; // path of a multimodal projector, or NULL
+    const char **adapters; // paths of LoRA adapters that are put on the weights
+    size_t n_adapters;
+    const char *draft;         // a model's name, "ngram", or a path; NULL: none was made with it
     const char *template_file; // Jinja, instead of the weights' own, or NULL
     // What a Modelfile said: defaults of each request. NULL or empty: nothing.
     const char *system, *license, *source, *note;

@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "store/gguf.h"
+#include "store/leftovers.h"
 #include "store/modelfile.h"
 #include "store/quant.h"
 
@@ -33,6 +35,7 @@ enum err pull_add_weights(struct pull *p, const char *hex, int64_t bytes) {
 
 enum err pull_name(struct pull *p, const char *name) {
     p->made.name = p->as[0] ? p->as : arena_strdup(&p->arena, name);
+    p->wire.name = p->made.name;
     return p->made.name ? ERR_OK : pull_no_memory(p);
 }
 
@@ -54,22 +57,44 @@ enum err pull_take_template(struct job *j, struct arena *a, struct manifest *m, 
 
 // ---- the end of each
 
-static enum err weights_check(struct job *j, struct manifest *m) {
-    struct buf path = BUF_INIT(4096);
+// beside: it is no model by itself, and goes with one.
+static enum err file_check(struct job *j, const char *path, bool beside) {
     struct gguf g;
-    store_weights_path(job_data_dir(j), m, &path);
-    if (m->n_weights > 1) { // the links are made with the name; the first part's header tells
-        buf_clear(&path);
-        store_blob_path(job_data_dir(j), m->weights[0], &path);
-    }
-    enum err e = path.failed ? ERR_NO_MEMORY : gguf_read_file(buf_cstr(&path), &g);
-    if (e == ERR_OK && strcmp(g.architecture, "clip") == 0)
-        e = job_problem(j, ERR_BAD_FIELD, "that file is a multimodal projector, not a model");
-    else if (e)
-        e = job_problem(j, ERR_BAD_FIELD, "what came is not a GGUF file that can be read (%s)", buf_cstr(&path));
+    struct stat st;
+    if (gguf_read_file(path, &g) != ERR_OK || stat(path, &st) != 0)
+        return job_problem(j, ERR_BAD_FIELD, "what came is not a GGUF file that can be read (%s)", path);
+    if (g.file_bytes > (int64_t)st.st_size)
+        return job_problem(j, ERR_BAD_FIELD,
+                           "what came is cut: its tensors take %lld bytes, and the file has %lld; fetch it anew (%s)",
+                           (long long)g.file_bytes, (long long)st.st_size, path);
+    if (!beside && g.adapter)
+        return job_problem(j, ERR_BAD_FIELD, "that file is an adapter, not a model: create one by FROM and ADAPTER");
+    if (!beside && strcmp(g.architecture, "clip") == 0)
+        return job_problem(j, ERR_BAD_FIELD, "that file is a multimodal projector, not a model");
+    return ERR_OK;
+}
+
+static enum err blob_check(struct job *j, const char *hex, bool beside) {
+    struct buf path = BUF_INIT(4096);
+    store_blob_path(job_data_dir(j), hex, &path);
+    enum err e = path.failed ? ERR_NO_MEMORY : file_check(j, buf_cstr(&path), beside);
     buf_done(&path);
+    return e;
+}
+
+// All that it is made of: headers, and that no file ends before its tensors do.
+static enum err weights_check(struct job *j, struct manifest *m) {
+    enum err e = m->n_weights ? ERR_OK : file_check(j, m->file, false);
+    for (size_t i = 0; !e && i < m->n_weights; i++)
+        e = blob_check(j, m->weights[i], false);
+    for (size_t i = 0; !e && i < m->n_adapters; i++)
+        e = blob_check(j, m->adapters[i], true);
+    if (!e && m->projector)
+        e = blob_check(j, m->projector, true);
     for (size_t i = 0; e && i < m->n_weights; i++)
         store_forget(job_data_dir(j), m->weights[i]);
+    if (e && m->projector)
+        store_forget(job_data_dir(j), m->projector);
     return e;
 }
 
@@ -180,10 +205,13 @@ static enum err pull_go(struct pull *p) {
     enum err e = wire_open(&p->wire, p->job);
     if (e)
         return e;
+    p->wire.ca_file = p->config->store_ca_file;
+    // Without a query: signatures stand there.
+    p->wire.source = arena_cstr(&p->arena, slice_first(slice_str(p->source), slice_find(slice_str(p->source), '?')));
+    leftovers_sweep(job_data_dir(p->job), false);
     e = source_of(p->source)(p);
-    if (!e && !p->made.source) // without a query: signatures stand there
-        p->made.source =
-            arena_cstr(&p->arena, slice_first(slice_str(p->source), slice_find(slice_str(p->source), '?')));
+    if (!e && !p->made.source)
+        p->made.source = p->wire.source;
     if (!e)
         e = pull_keep(p->job, &p->made);
     wire_close(&p->wire);
@@ -193,7 +221,7 @@ static enum err pull_go(struct pull *p) {
 static enum err pull_run(struct job *j, void *arg) {
     struct pull *p = arg;
     p->job = j;
-    arena_init(&p->arena, 2 * (size_t)WIRE_TEXT_BYTES, 0);
+    arena_init(&p->arena, 4 * (size_t)WIRE_TEXT_BYTES, 0);
     enum err e = pull_go(p);
     arena_done(&p->arena);
     return e;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hugging Face: hf.co/ORG/REPO[:QUANT]. GET BASE/api/models/ORG/REPO/tree/main?recursive=true lists the files, those in
-// large-file storage with their sha256; GET BASE/ORG/REPO/resolve/main/FILE gives one, by a redirect to a store elsewhere,
+// large-file storage with their sha256, in pages that link to the next; GET BASE/ORG/REPO/resolve/main/FILE gives one, by a redirect to a store elsewhere,
 // which does not get our token (wire.c). Of several quantizations the one that was asked for is taken, else the one that
 // most machines run best. A split GGUF is taken whole, a multimodal projector with it. A job's thread.
 #include <stdlib.h>
@@ -13,8 +13,13 @@ struct hub {
     struct pull *p;
     const char *base, *repo; // "org/repo"
     struct slice quant;      // asked for; empty: any
-    yyjson_val *files;
+    const char *page;        // of the model, for people
+    yyjson_val **files;      // of all pages
+    size_t n_files;
 };
+
+#define HUB_FILES_MAX 65536 // the largest repositories have some thousands; a page has 1,000
+#define HUB_PAGES_MAX 256
 
 // A path in a URL: what may not stand there as it is, is coded.
 static const char *path_code(struct arena *a, struct slice path) {
@@ -46,7 +51,8 @@ static enum err hub_file(struct hub *h, yyjson_val *f, char hex[HEX_BYTES], int6
                                .bearer = secret_is_empty(&p->token) ? NULL : &p->token,
                                .sha256 = known ? promised : NULL,
                                .bytes = json_get_int(lfs, "size", json_get_int(f, "size", -1)),
-                               .what = path};
+                               .what = path,
+                               .page = h->page};
     return download_run(&p->wire, &d, hex, ret_bytes);
 }
 
@@ -62,12 +68,12 @@ static bool is_weights(yyjson_val *f, struct slice *ret_path, struct split_name 
 
 // The first file (of its parts) of what is to be taken, or NULL.
 static yyjson_val *choose(struct hub *h) {
-    yyjson_val *best = NULL, *f;
+    yyjson_val *best = NULL;
     unsigned best_rank = 0;
     struct slice path;
     struct split_name split;
-    size_t i, n;
-    yyjson_arr_foreach(h->files, i, n, f) {
+    for (size_t i = 0; i < h->n_files; i++) {
+        yyjson_val *f = h->files[i];
         if (!is_weights(f, &path, &split) || split.part != 1)
             continue;
         struct slice quant = quant_of_file(slice_first(path, split.stem_bytes));
@@ -87,10 +93,8 @@ static enum err nothing_fits(struct hub *h) {
     struct buf has = BUF_FIXED(text);
     struct slice path;
     struct split_name split;
-    yyjson_val *f;
-    size_t i, n;
-    yyjson_arr_foreach(h->files, i, n, f) {
-        if (!is_weights(f, &path, &split) || split.part != 1)
+    for (size_t i = 0; i < h->n_files; i++) {
+        if (!is_weights(h->files[i], &path, &split) || split.part != 1)
             continue;
         struct slice quant = quant_of_file(slice_first(path, split.stem_bytes));
         if (quant.n && has.len + quant.n + 2 < sizeof text)
@@ -105,12 +109,9 @@ static enum err nothing_fits(struct hub *h) {
 }
 
 static yyjson_val *file_named(struct hub *h, const char *path) {
-    yyjson_val *f;
-    size_t i, n;
-    yyjson_arr_foreach(h->files, i, n, f) {
-        if (path && slice_is(json_get_str(f, "path"), path))
-            return f;
-    }
+    for (size_t i = 0; path && i < h->n_files; i++)
+        if (slice_is(json_get_str(h->files[i], "path"), path))
+            return h->files[i];
     return NULL;
 }
 
@@ -140,11 +141,11 @@ static enum err take_weights(struct hub *h, yyjson_val *first) {
 
 static enum err take_projector(struct hub *h) {
     struct pull *p = h->p;
-    yyjson_val *best = NULL, *f;
-    size_t i, n;
+    yyjson_val *best = NULL;
     char hex[HEX_BYTES];
     int64_t bytes = 0;
-    yyjson_arr_foreach(h->files, i, n, f) {
+    for (size_t i = 0; i < h->n_files; i++) {
+        yyjson_val *f = h->files[i];
         struct slice path = json_get_str(f, "path");
         bool half = slice_search(path, SLICE("f16")) != SIZE_MAX || slice_search(path, SLICE("F16")) != SIZE_MAX;
         if (quant_is_projector(path) && (!best || half))
@@ -178,28 +179,61 @@ static enum err hub_take(struct hub *h) {
     return e ? e : take_projector(h);
 }
 
-static enum err hub_list(struct hub *h) {
+static enum err page_take(struct hub *h, struct slice text, const char *host) {
     struct pull *p = h->p;
-    struct buf text = BUF_INIT(WIRE_TEXT_BYTES);
     struct json_doc doc;
     struct json_error why;
-    const char *url = arena_printf(&p->arena, "%s/api/models/%s/tree/main?recursive=true", h->base, h->repo);
-    const char *what = arena_printf(&p->arena, "the repository %s", h->repo);
-    if (!url || !what)
-        return pull_no_memory(p);
-    job_say(p->job, "pulling manifest");
-    struct wire_call c = {
-        .url = slice_str(url), .bearer = secret_is_empty(&p->token) ? NULL : &p->token, .accept = "application/json"};
+    yyjson_val *f;
+    size_t i, n;
+    struct slice own = arena_copy(&p->arena, text);
+    if (json_read(&p->arena, own, &doc, &why) != ERR_OK || !yyjson_is_arr(yyjson_doc_get_root(doc.doc)))
+        return job_problem(p->job, ERR_UP_PROTOCOL, "%s answered with something that is no list of files", host);
+    yyjson_arr_foreach(yyjson_doc_get_root(doc.doc), i, n, f) {
+        if (h->n_files == HUB_FILES_MAX)
+            return job_problem(p->job, ERR_UP_PROTOCOL, "%s lists more than %d files", h->repo, HUB_FILES_MAX);
+        h->files[h->n_files++] = f;
+    }
+    return ERR_OK;
+}
+
+// *url: the page; then the next one, or NULL. Our token goes where the list is, so the next page must be of the same place.
+static enum err page_get(struct hub *h, const char **url, const char *what) {
+    struct pull *p = h->p;
+    struct buf text = BUF_INIT(WIRE_TEXT_BYTES);
+    struct wire_call c = {.url = slice_str(*url),
+                          .bearer = secret_is_empty(&p->token) ? NULL : &p->token,
+                          .page = h->page,
+                          .accept = "application/json"};
     enum err e = wire_text(&p->wire, &c, &text);
     if (e || c.status != 200)
         e = wire_explain(&p->wire, &c, e, what);
-    else if (json_read(&p->arena, arena_copy(&p->arena, buf_slice(&text)), &doc, &why) != ERR_OK ||
-             !yyjson_is_arr(yyjson_doc_get_root(doc.doc)))
-        e = job_problem(p->job, ERR_UP_PROTOCOL, "%s answered with something that is no list of files", c.host);
     else
-        h->files = yyjson_doc_get_root(doc.doc);
+        e = page_take(h, buf_slice(&text), c.host);
     buf_done(&text);
-    return e ? e : h->files ? hub_take(h) : ERR_UP_PROTOCOL;
+    *url = NULL;
+    if (e || !c.next[0])
+        return e;
+    if (!slice_starts(slice_str(c.next), h->base) || c.next[strlen(h->base)] != '/')
+        return job_problem(p->job, ERR_UP_PROTOCOL,
+                           "%s goes on with its list of files elsewhere, which is not followed", c.host);
+    *url = arena_strdup(&p->arena, c.next);
+    return *url ? ERR_OK : pull_no_memory(p);
+}
+
+static enum err hub_list(struct hub *h) {
+    struct pull *p = h->p;
+    const char *url = arena_printf(&p->arena, "%s/api/models/%s/tree/main?recursive=true", h->base, h->repo);
+    const char *what = arena_printf(&p->arena, "the repository %s", h->repo);
+    h->files = arena_array(&p->arena, HUB_FILES_MAX, sizeof(yyjson_val *));
+    h->page = arena_printf(&p->arena, "%s/%s", h->base, h->repo);
+    if (!url || !what || !h->files || !h->page)
+        return pull_no_memory(p);
+    job_say(p->job, "pulling manifest");
+    enum err e = ERR_OK;
+    for (unsigned i = 0; url && !e; i++)
+        e = i == HUB_PAGES_MAX ? job_problem(p->job, ERR_UP_PROTOCOL, "the list of files of %s has no end", h->repo)
+                               : page_get(h, &url, what);
+    return e ? e : hub_take(h);
 }
 
 enum err pull_from_hub(struct pull *p) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A registry that speaks Ollama's protocol (a corner of OCI distribution): GET BASE/v2/NAMESPACE/MODEL/manifests/TAG is a
 // list of layers by media type, each GET BASE/v2/NAMESPACE/MODEL/blobs/sha256:HEX. Which registry, the config says;
-// there is none built in. Weights and projector become blobs; system, parameters, messages and licence go into the
+// there is none built in. One that wants a login gets one (login.c). Weights and projector become blobs; system, parameters, messages and licence go into the
 // manifest; its template is Go's almost always, and then the weights' own is used. A job's thread.
+#include "store/gguf.h"
+#include "store/login.h"
 #include "store/modelfile.h"
 #include "store/pull.h"
 
@@ -11,6 +13,7 @@
 struct registry {
     struct pull *p;
     const char *base, *model, *tag; // "https://…", "library/qwen3", "8b"
+    struct secret token;            // of its login; empty: it wanted none
 };
 
 static enum err layer_text(struct registry *r, const char *hex, struct slice *ret) {
@@ -20,7 +23,7 @@ static enum err layer_text(struct registry *r, const char *hex, struct slice *re
     const char *url = arena_printf(&p->arena, "%s/v2/%s/blobs/sha256:%s", r->base, r->model, hex);
     if (!url)
         return pull_no_memory(p);
-    struct wire_call c = {.url = slice_str(url)};
+    struct wire_call c = {.url = slice_str(url), .bearer = &r->token};
     enum err e = wire_text(&p->wire, &c, &text);
     if (e || c.status != 200) {
         e = wire_explain(&p->wire, &c, e, "a layer");
@@ -45,7 +48,8 @@ static enum err layer_file(struct registry *r, const char *hex, int64_t bytes) {
     const char *url = arena_printf(&p->arena, "%s/v2/%s/blobs/sha256:%s", r->base, r->model, hex);
     if (!url)
         return pull_no_memory(p);
-    const struct download d = {.url = slice_str(url), .sha256 = hex, .bytes = bytes, .what = "the weights"};
+    const struct download d = {
+        .url = slice_str(url), .bearer = &r->token, .sha256 = hex, .bytes = bytes, .what = "the weights"};
     int64_t ignored;
     return download_run(&p->wire, &d, got, &ignored);
 }
@@ -89,6 +93,30 @@ static enum err layer_small(struct registry *r, struct slice kind, const char *h
     return ERR_OK;
 }
 
+// Those of old are in a form that llama-server does not read.
+static enum err adapter_take(struct registry *r, const char *hex, int64_t bytes) {
+    struct pull *p = r->p;
+    struct manifest *m = &p->made;
+    struct gguf g;
+    struct buf path = BUF_INIT(4096);
+    enum err e = layer_file(r, hex, bytes);
+    store_blob_path(job_data_dir(p->job), hex, &path);
+    bool good =
+        !e && gguf_read_file(buf_cstr(&path), &g) == ERR_OK && g.adapter && m->n_adapters < MANIFEST_ADAPTERS_MAX;
+    buf_done(&path);
+    if (e || !good) {
+        if (!e)
+            job_say(p->job, "it has an adapter of a form that can't be used here; it is left out");
+        return e;
+    }
+    if (!m->adapters)
+        m->adapters = arena_array(&p->arena, MANIFEST_ADAPTERS_MAX, sizeof *m->adapters);
+    if (!m->adapters || !(m->adapters[m->n_adapters] = arena_strdup(&p->arena, hex)))
+        return pull_no_memory(p);
+    m->n_adapters++;
+    return ERR_OK;
+}
+
 static enum err layer_take(struct registry *r, yyjson_val *layer) {
     struct pull *p = r->p;
     char hex[HEX_BYTES];
@@ -108,9 +136,7 @@ static enum err layer_take(struct registry *r, yyjson_val *layer) {
     for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
         if (slice_ends(kind, small[i]))
             return layer_small(r, kind, hex);
-    if (slice_ends(kind, ".image.adapter"))
-        job_say(p->job, "it has an adapter, which is not used");
-    return ERR_OK;
+    return slice_ends(kind, ".image.adapter") ? adapter_take(r, hex, bytes) : ERR_OK;
 }
 
 static enum err layers_take(struct registry *r, yyjson_val *root) {
@@ -137,7 +163,8 @@ static enum err manifest_get(struct registry *r) {
     if (!url || !what)
         return pull_no_memory(p);
     job_say(p->job, "pulling manifest");
-    struct wire_call c = {.url = slice_str(url), .accept = "application/vnd.docker.distribution.manifest.v2+json"};
+    struct wire_call c = {
+        .url = slice_str(url), .bearer = &r->token, .accept = "application/vnd.docker.distribution.manifest.v2+json"};
     enum err e = wire_text(&p->wire, &c, &text);
     if (e || c.status != 200)
         e = wire_explain(&p->wire, &c, e, what);
@@ -179,5 +206,12 @@ enum err pull_from_registry(struct pull *p) {
     if (!ok || !r.base || !r.model || !r.tag)
         return pull_no_memory(p);
     enum err e = pull_name(p, name);
-    return e ? e : manifest_get(&r);
+    struct login login = {&p->wire, &r.token, p->config->store_found};
+    p->wire.login = login_by_challenge;
+    p->wire.login_ctx = &login;
+    if (!e)
+        e = manifest_get(&r);
+    p->wire.login = NULL;
+    secret_done(&r.token);
+    return e;
 }

@@ -6,6 +6,7 @@
 #include "store/store.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,21 +36,6 @@ static enum err dir_make(const char *data_dir, const char *sub) {
 enum err store_make_dirs(const char *data_dir) {
     enum err e = dir_make(data_dir, "blobs");
     return e ? e : dir_make(data_dir, "names");
-}
-
-void store_sweep(const char *data_dir) {
-    struct buf path = BUF_INIT(PATH_BYTES);
-    buf_printf(&path, "%s/models/blobs", data_dir);
-    DIR *dir = opendir(buf_cstr(&path));
-    for (struct dirent *d; dir && (d = readdir(dir));) {
-        struct slice name = slice_str(d->d_name);
-        bool ours = slice_starts(name, "copy-") || slice_starts(name, "upload-");
-        if (ours && slice_ends(name, ".partial"))
-            (void)unlinkat(dirfd(dir), d->d_name, 0);
-    }
-    if (dir)
-        (void)closedir(dir);
-    buf_done(&path);
 }
 
 void store_blob_path(const char *data_dir, const char *hex, struct buf *out) {
@@ -82,6 +68,21 @@ int64_t store_blob_bytes(const char *data_dir, const char *hex) {
     bool there = !path.failed && stat(buf_cstr(&path), &st) == 0 && S_ISREG(st.st_mode);
     buf_done(&path);
     return there ? (int64_t)st.st_size : -1;
+}
+
+int64_t store_bytes(const char *data_dir) {
+    struct buf path = BUF_INIT(PATH_BYTES);
+    struct stat st;
+    int64_t sum = 0;
+    buf_printf(&path, "%s/models/blobs", data_dir);
+    DIR *dir = path.failed ? NULL : opendir(buf_cstr(&path));
+    for (struct dirent *d; dir && (d = readdir(dir));)
+        if (fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            sum += (int64_t)st.st_size;
+    if (dir)
+        (void)closedir(dir);
+    buf_done(&path);
+    return sum;
 }
 
 enum err store_put_blob(const char *data_dir, struct slice bytes, char ret_hex[HEX_BYTES]) {
@@ -160,9 +161,15 @@ enum err store_list(const char *data_dir, struct arena *a, struct manifest **ret
 // ---- freeing
 
 static bool uses(const struct manifest *m, const char *hex) {
+    const char *draft = manifest_draft_blob(m);
     for (size_t i = 0; i < m->n_weights; i++)
         if (strcmp(m->weights[i], hex) == 0)
             return true;
+    for (size_t i = 0; i < m->n_adapters; i++)
+        if (strcmp(m->adapters[i], hex) == 0)
+            return true;
+    if (draft && strcmp(draft, hex) == 0)
+        return true;
     return (m->projector && strcmp(m->projector, hex) == 0) || (m->template && strcmp(m->template, hex) == 0);
 }
 
@@ -206,6 +213,10 @@ static enum err manifest_drop(const char *data_dir, const struct manifest *m, st
         split_drop(data_dir, m, others, n);
     for (size_t i = 0; i < m->n_weights; i++)
         *ret_freed += blob_drop(data_dir, m->weights[i], others, n);
+    for (size_t i = 0; i < m->n_adapters; i++)
+        *ret_freed += blob_drop(data_dir, m->adapters[i], others, n);
+    if (manifest_draft_blob(m))
+        *ret_freed += blob_drop(data_dir, manifest_draft_blob(m), others, n);
     if (m->projector)
         *ret_freed += blob_drop(data_dir, m->projector, others, n);
     if (m->template)
@@ -261,7 +272,11 @@ static bool blobs_are_there(const char *data_dir, const struct manifest *m) {
     for (size_t i = 0; i < m->n_weights; i++)
         if (store_blob_bytes(data_dir, m->weights[i]) < 0)
             return false;
-    return (!m->projector || store_blob_bytes(data_dir, m->projector) >= 0) &&
+    for (size_t i = 0; i < m->n_adapters; i++)
+        if (store_blob_bytes(data_dir, m->adapters[i]) < 0)
+            return false;
+    return (!manifest_draft_blob(m) || store_blob_bytes(data_dir, manifest_draft_blob(m)) >= 0) &&
+           (!m->projector || store_blob_bytes(data_dir, m->projector) >= 0) &&
            (!m->template || store_blob_bytes(data_dir, m->template) >= 0);
 }
 

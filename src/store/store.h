@@ -7,12 +7,12 @@
 #include "store/manifest.h"
 
 MUST_CHECK enum err store_make_dirs(const char *data_dir); // ERR_DISK
-// At the start: what copies and uploads of a killed process left goes. Partial downloads stay.
-void store_sweep(const char *data_dir);
 void store_blob_path(const char *data_dir, const char *hex, struct buf *out);
 int64_t store_blob_bytes(const char *data_dir, const char *hex); // -1: it is not there
 // The path that llama-server gets for these weights.
 void store_weights_path(const char *data_dir, const struct manifest *m, struct buf *out);
+
+int64_t store_bytes(const char *data_dir); // of all that lies there, partial files too
 
 // Bytes → blob. ERR_DISK (errno says).
 MUST_CHECK enum err store_put_blob(const char *data_dir, struct slice bytes, char ret_hex[HEX_BYTES]);

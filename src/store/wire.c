@@ -80,6 +80,45 @@ static bool is_redirect(int status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+// `Link: <https://…?cursor=x>; rel="next"`, one of several perhaps.
+static void next_read(struct wire *w, struct slice v) {
+    char to[WIRE_URL_BYTES];
+    w->next[0] = 0;
+    while (v.n) {
+        struct slice rest = slice_from(v, slice_find(v, '<') == SIZE_MAX ? v.n : slice_find(v, '<') + 1);
+        struct slice url = slice_split(&rest, '>');
+        v = rest;
+        struct slice more = slice_first(rest, slice_find(rest, '<'));
+        if (slice_search(more, SLICE("rel=\"next\"")) == SIZE_MAX || url.n == 0 || url.n >= sizeof to)
+            continue;
+        (void)snprintf(w->next, sizeof w->next, "%.*s", SLICE_FMT(url));
+        return;
+    }
+}
+
+// Of an object store that it redirects to, Hugging Face says itself what the file is.
+static void etag_read(struct wire_call *c, const struct headers *h, bool redirects) {
+    char linked[sizeof c->etag];
+    header_keep(h, "x-linked-etag", linked, sizeof linked);
+    bool is_sha256 = strlen(linked) == 66 && linked[0] == '"' && strspn(linked + 1, "0123456789abcdef") == 64;
+    if (is_sha256 && (redirects || !c->etag_is_sha256)) {
+        memcpy(c->etag, linked, sizeof linked);
+        c->etag_is_sha256 = true;
+    } else if (!c->etag_is_sha256) {
+        header_keep(h, "etag", c->etag, sizeof c->etag);
+    }
+}
+
+static void challenge_read(struct wire *w, const struct headers *h) {
+    w->call->challenge[0] = 0;
+    for (size_t i = 0; w->at_home && i < h->n; i++) {
+        struct slice v = slice_trim(h->v[i].value);
+        if (slice_eq_nocase(h->v[i].name, SLICE("www-authenticate")) && v.n < sizeof w->call->challenge &&
+            slice_eq_nocase(slice_first(v, 7), SLICE("bearer ")))
+            (void)snprintf(w->call->challenge, sizeof w->call->challenge, "%.*s", SLICE_FMT(v));
+    }
+}
+
 static void on_head(void *user, int status, const struct headers *h) {
     struct wire *w = user;
     struct wire_call *c = w->call;
@@ -89,7 +128,10 @@ static void on_head(void *user, int status, const struct headers *h) {
     c->length =
         slice_u64(slice_trim(headers_get(h, "content-length")), &length) && length < INT64_MAX ? (int64_t)length : -1;
     range_read(c, slice_trim(headers_get(h, "content-range")));
-    header_keep(h, "etag", c->etag, sizeof c->etag);
+    etag_read(c, h, is_redirect(status));
+    challenge_read(w, h);
+    next_read(w, slice_trim(headers_get(h, "link")));
+    header_keep(h, "x-error-code", c->code, sizeof c->code);
     header_keep(h, "location", w->location, sizeof w->location);
     if ((status == 200 || status == 206) && c->on_head)
         c->on_head(c->ctx);
@@ -126,7 +168,7 @@ struct address {
     char text[WIRE_URL_BYTES];
 };
 
-static bool address_parse(struct slice url, struct address *ret, struct buf *problem) {
+static bool address_parse(struct slice url, const char *ca_file, struct address *ret, struct buf *problem) {
     struct slice before = slice_first(url, slice_find(url, '#')), base;
     struct slice query = before;
     before = slice_split(&query, '?');
@@ -137,11 +179,16 @@ static bool address_parse(struct slice url, struct address *ret, struct buf *pro
     if (n <= 0 || (size_t)n >= sizeof ret->text)
         return false;
     ret->path = slice_of(ret->text, (size_t)n);
+    ret->origin.ca_file = ca_file;
     return true;
 }
 
 static bool same_origin(const struct origin *a, const struct origin *b) {
     return a->tls == b->tls && a->port == b->port && slice_eq_nocase(a->host, b->host);
+}
+
+static bool has_credential(const struct wire_call *c) {
+    return c->authorization || (c->bearer && !secret_is_empty(c->bearer));
 }
 
 static size_t headers_write(const struct wire_call *c, bool with_credential, struct buf *text, struct header v[5]) {
@@ -155,8 +202,8 @@ static size_t headers_write(const struct wire_call *c, bool with_credential, str
     }
     start = text->len;
     if (with_credential) {
-        buf_append_str(text, "Bearer ");
-        buf_append(text, secret_reveal(c->bearer));
+        buf_append_str(text, c->authorization ? c->authorization : "Bearer ");
+        buf_append(text, c->authorization ? SLICE_NONE : secret_reveal(c->bearer));
         v[n++] = (struct header){SLICE("authorization"), slice_from(buf_slice(text), start)};
     }
     return n;
@@ -175,6 +222,7 @@ static enum err get_once(struct wire *w, const struct address *to, bool with_cre
     w->call->status = 0;
     w->call->detail[0] = 0;
     w->location[0] = 0;
+    w->next[0] = 0;
     w->stopped = false;
     w->heard_ms = clock_mono_ms();
     (void)snprintf(w->call->host, sizeof w->call->host, "%.*s", SLICE_FMT(to->origin.host));
@@ -189,51 +237,66 @@ static enum err get_once(struct wire *w, const struct address *to, bool with_cre
 }
 
 // Where the answer points to, from where we are.
-static bool redirect_resolve(struct wire *w, const struct address *from, char next[WIRE_URL_BYTES]) {
-    const struct origin *o = &from->origin;
-    bool v6 = slice_find(o->host, ':') != SIZE_MAX;
-    int n;
-    if (strncmp(w->location, "https://", 8) == 0 || (strncmp(w->location, "http://", 7) == 0 && !o->tls))
-        n = snprintf(next, WIRE_URL_BYTES, "%s", w->location);
-    else if (w->location[0] == '/' && w->location[1] != '/')
-        n = snprintf(next, WIRE_URL_BYTES, "%s://%s%.*s%s:%u%s", o->tls ? "https" : "http", v6 ? "[" : "",
-                     SLICE_FMT(o->host), v6 ? "]" : "", o->port, w->location);
-    else
-        return false;
-    return n > 0 && n < WIRE_URL_BYTES;
+static bool redirect_resolve(const char *from, const char *to, bool tls, char next[WIRE_URL_BYTES]) {
+    struct buf out = BUF_INIT(WIRE_URL_BYTES - 1);
+    enum err e = url_resolve(from, to, &out);
+    struct slice url = buf_slice(&out);
+    bool ok = !e && (slice_starts(url, "https://") || (slice_starts(url, "http://") && !tls));
+    if (ok)
+        (void)snprintf(next, WIRE_URL_BYTES, "%.*s", SLICE_FMT(url));
+    buf_done(&out);
+    return ok;
 }
 
-enum err wire_get(struct wire *w, struct wire_call *c) {
-    char url[WIRE_URL_BYTES], first[WIRE_URL_BYTES];
+// One request, with its redirects.
+static enum err get_followed(struct wire *w, struct wire_call *c) {
+    char url[WIRE_URL_BYTES], next[WIRE_URL_BYTES], first[WIRE_URL_BYTES];
     struct address at, home;
     struct buf problem = BUF_FIXED(c->detail);
-    w->call = c;
     if (c->url.n >= sizeof url)
         return ERR_BAD_FIELD;
     (void)snprintf(url, sizeof url, "%.*s", SLICE_FMT(c->url));
     memcpy(first, url, sizeof first);
-    if (!address_parse(slice_str(first), &home, &problem)) {
+    c->etag_is_sha256 = false;
+    if (!address_parse(slice_str(first), w->ca_file, &home, &problem)) {
         (void)buf_cstr(&problem);
         return ERR_BAD_FIELD;
     }
     for (int i = 0; i < REDIRECTS_MAX; i++) {
-        if (!address_parse(slice_str(url), &at, &problem))
+        if (!address_parse(slice_str(url), w->ca_file, &at, &problem))
             return ERR_UP_PROTOCOL;
-        bool with_credential = c->bearer && !secret_is_empty(c->bearer) && same_origin(&at.origin, &home.origin);
+        w->at_home = same_origin(&at.origin, &home.origin);
+        bool with_credential = has_credential(c) && w->at_home;
         enum err e = get_once(w, &at, with_credential, false);
         if (e == ERR_STALE)
             e = get_once(w, &at, with_credential, true);
+        c->next[0] = 0;
+        if (!e && w->next[0])
+            (void)redirect_resolve(url, w->next, at.origin.tls, c->next);
         if (e || !is_redirect(c->status))
             return e;
-        char next[WIRE_URL_BYTES];
-        if (!redirect_resolve(w, &at, next)) {
-            (void)snprintf(c->detail, sizeof c->detail, "it redirects to an address that is not followed");
+        if (!redirect_resolve(url, w->location, at.origin.tls, next)) {
+            (void)snprintf(c->detail, sizeof c->detail, "it redirects to an address that is not followed%s",
+                           at.origin.tls && strncmp(w->location, "http://", 7) == 0 ? ": it has no TLS" : "");
             return ERR_UP_PROTOCOL;
         }
         memcpy(url, next, sizeof url);
     }
     (void)snprintf(c->detail, sizeof c->detail, "it redirects too often");
     return ERR_UP_PROTOCOL;
+}
+
+enum err wire_get(struct wire *w, struct wire_call *c) {
+    bool (*login)(void *, const struct wire_call *) = w->login;
+    w->call = c;
+    enum err e = get_followed(w, c);
+    if (e || c->status != 401 || !c->challenge[0] || !login)
+        return e;
+    w->login = NULL; // it calls us
+    bool again = login(w->login_ctx, c);
+    w->login = login;
+    w->call = c;
+    return again ? get_followed(w, c) : ERR_OK;
 }
 
 static bool text_take(void *ctx, struct slice bytes) {
@@ -253,19 +316,37 @@ enum err wire_text(struct wire *w, struct wire_call *c, struct buf *out) {
     return e;
 }
 
+static enum err refusal_explain(struct wire *w, const struct wire_call *c, const char *what) {
+    bool token = has_credential(c), gated = strcmp(c->code, "GatedRepo") == 0;
+    if (c->page && (gated || (token && c->status == 403)))
+        return job_problem(
+            w->job, ERR_FORBIDDEN,
+            "%s gives %s only to those who accepted its terms (HTTP %d): accept them at %s, and %s", c->host, what,
+            c->status, c->page,
+            token ? "see that HF_TOKEN is of the same account and may read gated repositories"
+                  : "set HF_TOKEN where the daemon runs to a token of that account (HF's settings, Access Tokens)");
+    if (c->page)
+        return job_problem(w->job, ERR_FORBIDDEN,
+                           "%s refuses %s (HTTP %d): there is none of that name, or it is private%s", c->host, what,
+                           c->status,
+                           token ? " and HF_TOKEN's account may not read it"
+                                 : "; for a private one set HF_TOKEN where the daemon runs");
+    return job_problem(w->job, ERR_FORBIDDEN, "%s refuses %s (HTTP %d)%s", c->host, what, c->status,
+                       token ? ": the login that it asked for was not enough" : ": it wants a login");
+}
+
 enum err wire_explain(struct wire *w, const struct wire_call *c, enum err e, const char *what) {
     if (e == ERR_CANCELLED)
         return job_problem(w->job, e, "cancelled; what came is kept, and the next pull goes on from there");
     if (e == ERR_NO_PERMIT)
         return job_problem(w->job, e, "%s can't be fetched: gridtie is offline", what);
+    bool unknown = e == ERR_UP_TLS && (strstr(c->detail, "issuer") || strstr(c->detail, "signed"));
     if (e)
-        return job_problem(w->job, e, "%s can't be fetched from %s: %s%s%s", what, c->host, err_row(e)->text,
-                           c->detail[0] ? ": " : "", c->detail);
+        return job_problem(w->job, e, "%s can't be fetched from %s: %s%s%s%s", what, c->host, err_row(e)->text,
+                           c->detail[0] ? ": " : "", c->detail,
+                           unknown ? "; store.ca_file names authorities of one's own" : "");
     if (c->status == 401 || c->status == 403)
-        return job_problem(
-            w->job, ERR_FORBIDDEN, "%s refuses %s (HTTP %d): it may be private or need its terms accepted%s", c->host,
-            what, c->status,
-            c->bearer ? "; is the token right?" : "; for Hugging Face set HF_TOKEN where the daemon runs");
+        return refusal_explain(w, c, what);
     if (c->status == 404)
         return job_problem(w->job, ERR_MODEL_NOT_FOUND, "%s does not have %s", c->host, what);
     return job_problem(w->job, ERR_UP_INTERNAL, "%s answers HTTP %d for %s", c->host, c->status, what);

@@ -13,6 +13,7 @@ struct engine_wait;
 struct money_wait;
 struct follow_block;
 struct private_job;
+struct writing;
 
 enum again { AGAIN_NOT, AGAIN_ENGINE_DIED, AGAIN_SCHEMA_BROKEN };
 
@@ -24,6 +25,8 @@ struct attempt {
     struct arena arena;
     struct permit permit;
     struct wire_request wire;
+    struct writing *writing;     // of wire, by the pool
+    bool written;                // wire is whole
     struct emulation *emulation; // of tools; NULL: none is needed
     struct private_job *private; // what was looked for in the bytes that leave; NULL: they stay on the device
     struct fetch *fetch;
@@ -81,6 +84,9 @@ struct attempt {
     bool raising;            // more is held, and stands in w->raising until that is in the journal
     bool unwritten;          // it could not be written: nothing more may be used than was held before
     bool cut;                // ended by us: the budget has no more for it
+    uint64_t look_ms;        // once it is cut: the exchange's age when we see whether it is a burst; 0: not cut
+    uint64_t look_from_ms, burst_ms;
+    int64_t look_bytes; // of output when we looked last
     bool settled;
     bool suspect; // the upstream's usage can't be true
     struct filter follow;
@@ -102,11 +108,13 @@ struct attempt {
 void attempts_written(struct worker *w, enum err e);
 // Takes the attempt down: the fetch is cancelled, memory freed but what settle records. err is what it is recorded with.
 void attempt_end(struct attempt *at, enum err err);
+// Its memory, once nothing reads it any more.
+void attempt_free(struct attempt *at);
 // What it waited for is there: goes on to send it.
 void attempt_go(struct attempt *at);
 // It failed with *given: the next stage, or the exchange fails; after commit the client gets an error event.
 void attempt_fail(struct attempt *at, const struct problem *given);
-// The winner's proper end has been relayed and only its connection is still open: ends it well. Else false.
+// The winner's proper end has been relayed, or it was cut, and only its connection is still open: ends it well. Else false.
 bool attempt_finish_whole(struct attempt *at);
 // The whole answer was taken in: it is delivered, or was none.
 void attempt_arrived(struct attempt *at);
@@ -126,6 +134,9 @@ MUST_CHECK enum err relay_open(struct attempt *at, int status, struct slice cont
 MUST_CHECK enum err relay_bytes(struct attempt *at, struct slice bytes);
 // The upstream's answer is complete. ERR_OK: the dialect's end was there as well.
 MUST_CHECK enum err relay_close(struct attempt *at);
+// An answer that was taken in whole and is not passed on as it came: writes the client's into at->out, which stays empty if that
+// fails.
+void relay_write(struct attempt *at);
 // Gives what is held to the client, if this attempt is the winner, and stops reading where the client is slow.
 void relay_flush(struct attempt *at);
 // The same for an attempt that ends: nothing is left to stop.

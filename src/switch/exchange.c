@@ -5,6 +5,8 @@
 #include "switch/exchange.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/server.h"
+#include "switch/money.h"
 #include "switch/private.h"
 #include "switch/reply.h"
 #include "switch/worker.h"
@@ -81,8 +83,8 @@ static struct exchange *exchange_new(struct worker *w, const struct arrival *in,
 static void exchange_free(void *arg) {
     struct exchange *x = arg;
     for (unsigned i = 0; i < x->n_attempts; i++)
-        arena_done(&x->attempts[i]->arena);
-    arena_done(&x->arena);
+        attempt_free(x->attempts[i]);
+    worker_free(x->w, &x->arena, x->much);
     purse_done(&x->purse);
     snapshot_unref(x->snap);
     mem_free(x);
@@ -106,6 +108,7 @@ static void exchange_leave(struct exchange *x) {
         w->live = x->next;
     atomic_fetch_sub_explicit(&w->n_live, 1, memory_order_relaxed);
     loop_defer(&w->loop, &x->later, exchange_free_later);
+    worker_left(w);
 }
 
 // The parent hears of it while the child's arena still stands.
@@ -132,8 +135,15 @@ static void exchange_finish(struct exchange *x) {
     exchange_leave(x);
 }
 
+bool exchange_is_away(const struct exchange *x) {
+    for (; x; x = x->child)
+        if (x->work.runs)
+            return true;
+    return false;
+}
+
 static void exchange_run(struct exchange *x) {
-    if (x->running || x->settled)
+    if (x->running || x->settled || exchange_is_away(x))
         return;
     x->running = true;
     while (x->step < STEP_SETTLE) {
@@ -161,6 +171,44 @@ void exchange_start(struct worker *w, const struct arrival *in, const struct sin
     sink->ops->respond(sink->to, status, "application/json", NULL, buf_slice(&out));
 }
 
+// ---- off the loop
+
+static void work_run(void *arg) {
+    struct exchange *x = arg;
+    x->work.work(x->work.arg);
+}
+
+// The outermost that has failed meanwhile ends, and takes its helper calls with it.
+static void work_done(void *arg) {
+    struct exchange *x = arg, *failed = NULL;
+    struct conn_keep *keep = x->work.keep; // what is recorded of a request may stand there
+    x->work.runs = false;
+    for (struct exchange *y = x; y; y = y->parent)
+        if (y->problem.err)
+            failed = y;
+    if (failed)
+        exchange_run(failed);
+    else
+        x->work.done(x->work.arg);
+    conn_keep_done(keep);
+}
+
+bool exchange_offload(struct exchange *x, void (*work)(void *arg), void (*done)(void *arg), void *arg) {
+    const struct exchange *first = x;
+    while (first->parent)
+        first = first->parent;
+    if (!first->sink.ops)
+        return false;
+    x->work = (struct exchange_work){work, done, arg, first->sink.ops->keep(first->sink.to), true};
+    if (x->work.keep && loop_offload(&x->w->loop, work_run, work_done, x) == ERR_OK)
+        return true;
+    conn_keep_done(x->work.keep);
+    x->work.runs = false;
+    return false;
+}
+
+// ---- helper calls
+
 static unsigned exchange_depth(const struct exchange *x) {
     unsigned depth = 0;
     for (; x->parent; x = x->parent)
@@ -187,6 +235,7 @@ enum err exchange_spawn(struct exchange *parent, struct request *request,
     x->parent = parent;
     x->on_child = done;
     x->request = request;
+    x->much = parent->much;
     x->key = parent->key;
     purse_copy(&x->purse, &parent->purse);
     x->hops = parent->hops;
@@ -196,6 +245,7 @@ enum err exchange_spawn(struct exchange *parent, struct request *request,
     x->reach = parent->reach;
     x->route = parent->route;
     x->estimated_tokens = request_estimate_tokens(request);
+    x->input_bound = money_input_bound(x, request);
     x->step = STEP_DECIDE;
     parent->child = x;
     loop_defer(&x->w->loop, &x->begin, exchange_run_later); // before `later`, if it ends at once
@@ -207,7 +257,7 @@ void exchange_resume(struct exchange *x) {
 }
 
 void exchange_fail(struct exchange *x, const struct problem *p) {
-    if (x->settled || (x->winner && attempt_finish_whole(x->winner)))
+    if (x->settled || (x->winner && !exchange_is_away(x) && attempt_finish_whole(x->winner)))
         return;
     if (!x->problem.err)
         x->problem = *p;

@@ -15,6 +15,7 @@
 struct worker;
 struct attempt;
 struct private_job;
+struct reading;
 
 enum step_result { STEP_NEXT, STEP_WAIT, STEP_FAIL };
 enum step_id {
@@ -43,6 +44,14 @@ struct arrival {
 // What is known of a request's content: nothing yet, waits for a detector, is looked into, known (or need not be).
 enum check { CHECK_NONE, CHECK_WAITS, CHECK_RUNS, CHECK_DONE };
 
+// What is done for an exchange off its loop (exchange_offload).
+struct exchange_work {
+    void (*work)(void *arg), (*done)(void *arg);
+    void *arg;
+    struct conn_keep *keep; // the client's bytes
+    bool runs;
+};
+
 #define EXCHANGE_ID_BYTES 24
 
 struct exchange {
@@ -55,6 +64,7 @@ struct exchange {
     struct sink sink;
     struct guest guest; // how the sink speaks to us
     struct snapshot *snap;
+    struct exchange_work work;
 
     // the parent of a helper call, and the one helper call that this one waits for
     struct exchange *parent, *child;
@@ -64,6 +74,10 @@ struct exchange {
     struct arrival in;
     const struct dialect *dialect;
     struct request *request;
+    struct reading *reading; // by the pool
+    int64_t estimated_tokens;
+    int64_t input_bound; // of tokens: what money has to reckon with
+    bool much;           // it is too much for the loop, read or written; also of a helper call's parent
     // admit
     const struct config_key *key; // of the snapshot's config, or a made one; NULL without
     struct purse purse;           // who pays
@@ -74,7 +88,6 @@ struct exchange {
     const char *label_source;
     struct reach reach;
     const struct config_route *route;
-    int64_t estimated_tokens;
     enum check check;
     struct private_job *label_job; // runs on the pool
     // decide
@@ -114,6 +127,14 @@ void exchange_start(struct worker *w, const struct arrival *in, const struct sin
 // child->answer, or child->problem. ERR_LIMIT (LIMIT_CHILD_DEPTH), ERR_NO_MEMORY.
 MUST_CHECK enum err exchange_spawn(struct exchange *parent, struct request *request,
                                    void (*done)(struct exchange *parent, struct exchange *child));
+// Too much for a loop that others wait for: work(arg) runs on the pool, and until it is over the exchange with all that
+// it owns, and its parents' requests, are that thread's. Whatever happens to it meanwhile is only noted in x->problem; then it
+// ends, else done(arg) is called. False: out of memory, nothing runs.
+MUST_CHECK bool exchange_offload(struct exchange *x, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+// Does it, or a helper call of it, run there?
+bool exchange_is_away(const struct exchange *x);
+// Is this JSON more than a loop should read or write between two events?
+bool json_is_much(struct slice json);
 // Goes on where a step waited.
 void exchange_resume(struct exchange *x);
 // Ends it with a problem, whatever it does now; settle still runs.

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Following an answer whose hold is less than its bound: each piece of text is counted, the hold is topped up before it is
 // used up, and when that is refused the answer ends as if its length bound had been reached: open blocks are closed, the
-// finish says "length", and the upstream is told to stop (the attempt completes once this filter has set `cut`). It stands
+// finish says "length", and the upstream is told to stop (the attempt completes once this filter has set `cut`). Where the
+// answer ends in a burst it is made already, and stopping it saves nothing: then it is read to its end, unseen by the client,
+// since what it says of itself is what will be billed. The filter stands
 // right behind the one that observes, so that its ends pass all filters that hold something back. One per attempt that
 // needs it, on its loop; what it keeps is the attempt's.
 #include "switch/money.h"
 
-#define ASK_EARLY_SHARE 2 // of a usual answer: time for others to end before a refusal counts
+#define ASK_EARLY_SHARE 2  // of a usual answer: time for others to end before a refusal counts
+#define LOOK_MS 10         // of the time that a stop takes anyway (HABIT_NOTICE_US)
+#define BURST_IDLE_MS 100  // a window of the network may be so long under way
+#define BURST_MOST_MS 2000 // and a client waits for its end no longer than this
 
 struct follow_block {
     struct follow_block *next;
@@ -97,4 +102,25 @@ enum err money_follow(struct filter *f, const struct event *ev) {
     if (ev->kind == EV_DELTA && !affords(at))
         return cut(f);
     return filter_pass(f, ev);
+}
+
+bool money_looks_on(struct attempt *at) {
+    uint64_t now = (uint64_t)exchange_age_us(at->x) / 1000;
+    if (at->ended)
+        return false;
+    if (at->look_ms == 0) {
+        at->look_from_ms = now;
+    } else if (now < at->look_ms) {
+        return true;
+    } else if (habit_is_burst(at->terms.habit, at->output_bytes - at->look_bytes, LOOK_MS * 1000)) {
+        at->burst_ms = now;
+    } else if (at->output_bytes > at->look_bytes || at->burst_ms == 0 || now - at->burst_ms >= BURST_IDLE_MS) {
+        return false;
+    }
+    if (now - at->look_from_ms >= BURST_MOST_MS)
+        return false;
+    at->look_ms = now + LOOK_MS;
+    at->look_bytes = at->output_bytes;
+    exchange_arm(at->x);
+    return true;
 }

@@ -85,7 +85,15 @@ static enum err attempt_request(struct attempt *at, const struct request **ret, 
     return ERR_OK;
 }
 
-static bool attempt_write(struct attempt *at) {
+struct writing {
+    struct attempt *at;
+    struct problem problem;
+    bool done;
+};
+
+static void writing_run(void *arg) {
+    struct writing *wr = arg;
+    struct attempt *at = wr->at;
     struct exchange *x = at->x;
     const struct request *r;
     struct write_options o = {.model = at->t->model,
@@ -95,21 +103,45 @@ static bool attempt_write(struct attempt *at) {
                               .stream = -1,
                               .want_usage = true,
                               .default_max_tokens = 4096};
-    struct problem p = PROBLEM(ERR_OK);
+    struct problem *p = &wr->problem;
+    *p = PROBLEM(ERR_OK);
     money_write_options(at, &o);
     at->stream = o.stream > 0 || x->request->stream;
-    enum err e = attempt_request(at, &r, &p);
+    enum err e = attempt_request(at, &r, p);
     if (!e)
-        e = at->dialect->write_request(&at->arena, r, &o, &at->wire, &p);
+        e = at->dialect->write_request(&at->arena, r, &o, &at->wire, p);
     notes_carry(x, &at->wire.notes);
-    if (e == ERR_OK)
-        return true;
-    if (!p.err)
-        p = PROBLEM(e);
-    p.message = arena_copy(&x->arena, p.message);
-    p.param = arena_copy(&x->arena, p.param);
-    attempt_fail(at, &p);
-    return false;
+    wr->done = true;
+    if (!e) {
+        *p = PROBLEM(ERR_OK);
+        return;
+    }
+    if (!p->err)
+        *p = PROBLEM(e);
+    p->message = arena_copy(&x->arena, p->message);
+    p->param = arena_copy(&x->arena, p->param);
+}
+
+static void writing_done(void *arg) {
+    attempt_send(((struct writing *)arg)->at);
+}
+
+// False: it runs on the pool, or it has failed.
+static bool attempt_write(struct attempt *at) {
+    struct writing here = {.at = at}, *wr = at->writing;
+    if (at->x->much && !wr && (wr = at->writing = ARENA_NEW(&at->arena, struct writing))) {
+        wr->at = at;
+        if (exchange_offload(at->x, writing_run, writing_done, wr))
+            return false;
+    }
+    if (!wr)
+        wr = &here;
+    if (!wr->done)
+        writing_run(wr);
+    at->written = wr->problem.err == ERR_OK;
+    if (!at->written)
+        attempt_fail(at, &wr->problem);
+    return at->written;
 }
 
 struct header attempt_credential(struct attempt *at) {
@@ -231,7 +263,7 @@ static void attempt_fetch(struct attempt *at) {
 static void attempt_send(struct attempt *at) {
     if (!money_take(at)) // before it is written: the bound on the wire is what money pays for
         return;
-    if (!at->wire.path && !attempt_write(at))
+    if (!at->written && !attempt_write(at))
         return;
     if (!private_ready(at))
         return;
@@ -336,6 +368,11 @@ static void live_note_result(struct attempt *at, enum err e) {
     atomic_store_explicit(&live->last_error_wall_us, clock_wall_us(), memory_order_relaxed);
 }
 
+void attempt_free(struct attempt *at) {
+    private_free(at);
+    worker_free(at->x->w, &at->arena, at->x->much);
+}
+
 void attempt_end(struct attempt *at, enum err err) {
     if (!at->alive)
         return;
@@ -362,7 +399,7 @@ void attempt_end(struct attempt *at, enum err err) {
     buf_done(&at->out);
     buf_done(&at->body);
     if (!private_drop(at) && at->x->winner != at)
-        arena_done(&at->arena); // the winner's holds the answer until the exchange ends
+        attempt_free(at); // the winner's holds the answer until the exchange ends
 }
 
 static bool may_try(const struct exchange *x) {
@@ -442,7 +479,8 @@ static void attempt_progress(struct attempt *at) {
         return;
     }
     if (at->cut) {
-        attempt_deliver(at);
+        if (!money_looks_on(at))
+            attempt_deliver(at);
         return;
     }
     if (at->commits && !x->winner && x->request->stream && at->framed)
@@ -490,26 +528,63 @@ static void attempt_deliver(struct attempt *at) {
     x->finish = at->finish;
     if (!x->request->stream) {
         x->answer = at->answer;
-        if (at->verbatim)
-            reply_verbatim(x, buf_slice(&at->body));
+        if (at->verbatim || at->out.len)
+            reply_verbatim(x, at->verbatim ? &at->body : &at->out);
     }
     attempt_end(at, ERR_OK);
     exchange_resume(x);
 }
 
 bool attempt_finish_whole(struct attempt *at) {
-    if (!at->alive || !at->whole || at->x->winner != at)
+    if (!at->alive || !(at->cut || (at->whole && at->x->winner == at)))
         return false;
     attempt_deliver(at);
     return true;
 }
 
-void attempt_arrived(struct attempt *at) {
-    enum err e = relay_close(at);
+// ---- the whole answer
+
+struct arrived {
+    struct attempt *at;
+    enum err err;
+};
+
+static void arrived_take(struct attempt *at, enum err e) {
     if (e || at->errored)
         attempt_fail(at, e ? &PROBLEM(e) : &at->problem);
     else
         attempt_deliver(at);
+}
+
+static void arrived_run(void *arg) {
+    struct arrived *ar = arg;
+    ar->err = relay_close(ar->at);
+    if (!ar->err && !ar->at->errored)
+        relay_write(ar->at);
+}
+
+static void arrived_done(void *arg) {
+    const struct arrived *ar = arg;
+    arrived_take(ar->at, ar->err);
+}
+
+// Read, or only written, it is too much for here.
+static bool arrived_is_much(const struct attempt *at) {
+    if (at->fetch)
+        return false; // its connection is still read
+    return at->framed ? !at->x->request->stream && at->output_bytes > LIMIT_LOOP_JSON_BYTES
+                      : json_is_much(buf_slice(&at->body));
+}
+
+void attempt_arrived(struct attempt *at) {
+    struct arrived *ar = arrived_is_much(at) ? ARENA_NEW(&at->arena, struct arrived) : NULL;
+    if (ar) {
+        ar->at = at;
+        at->x->much = true; // to be freed, too
+        if (exchange_offload(at->x, arrived_run, arrived_done, ar))
+            return;
+    }
+    arrived_take(at, relay_close(at));
 }
 
 static void attempt_on_done(void *user, enum err e, const char *detail) {
@@ -560,6 +635,8 @@ static uint64_t sooner(uint64_t a, uint64_t b) {
 // Milliseconds of the exchange's age at which this attempt is late; UINT64_MAX when it can't be.
 static uint64_t attempt_late_ms(const struct attempt *at) {
     const struct endpoint *ep = at->t->endpoint;
+    if (at->alive && at->cut)
+        return at->look_ms;
     if (!at->alive || !at->fetch)
         return at->alive && at->poll_ms ? at->poll_ms : money_late_ms(at);
     uint64_t total = (uint64_t)at->asked_us / 1000 + ep->total_ms;
@@ -585,7 +662,7 @@ static void exchange_on_time(struct timer *timer) {
         return;
     }
     uint64_t age_ms = (uint64_t)exchange_age_us(x) / 1000;
-    for (unsigned i = 0; i < x->n_attempts; i++) {
+    for (unsigned i = 0; i < x->n_attempts && !exchange_is_away(x); i++) {
         struct attempt *at = x->attempts[i];
         if (attempt_ping_ms(at) <= age_ms) {
             at->last_us = exchange_age_us(x);
@@ -595,7 +672,9 @@ static void exchange_on_time(struct timer *timer) {
             return;
         if (attempt_late_ms(at) > age_ms)
             continue;
-        if (!at->fetch && at->poll_ms)
+        if (at->cut)
+            attempt_progress(at);
+        else if (!at->fetch && at->poll_ms)
             steps_poll(at);
         else if (!at->fetch)
             money_waited(at);

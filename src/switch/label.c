@@ -57,6 +57,5 @@ enum step_result step_label(struct exchange *x) {
         x->reach = reach_intersect(x->reach, reach_up_to(x->key->reach));
     if (!reach_header(x))
         return exchange_refuse(x, ERR_BAD_FIELD, "x-gridtie-reach: expected device, edge, sealed or cloud");
-    x->estimated_tokens = request_estimate_tokens(x->request);
     return private_label(x);
 }

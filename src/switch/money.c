@@ -113,8 +113,7 @@ static int64_t media_bytes(const struct part *p, int64_t *ret_n) {
 }
 
 // No tokenizer makes more tokens of a text than it has bytes; what a provider adds is allowed for.
-static int64_t input_bound(const struct exchange *x) {
-    const struct request *r = x->request;
+int64_t money_input_bound(const struct exchange *x, const struct request *r) {
     int64_t text = x->in.body.n ? (int64_t)x->in.body.n : x->estimated_tokens * 4, media = 0, n = 0;
     for (const struct message *m = r->messages; m; m = m->next) {
         text += MESSAGE_TOKENS;
@@ -141,7 +140,7 @@ static void terms_fill(struct attempt *at) {
     const struct exchange *x = at->x;
     at->terms = (struct bid_terms){.price = &at->t->price,
                                    .habit = &at->t->live->habit,
-                                   .input_bound = input_bound(x),
+                                   .input_bound = x->input_bound,
                                    .want = output_wanted(x, at->t),
                                    .choices = x->request->n > 0 ? x->request->n : 1};
 }
@@ -363,6 +362,8 @@ static int64_t output_unseen(const struct attempt *at) {
         return said;
     if (!at->stream) // a whole answer may be made already
         return habit_need(h, 0, at->bid.reserved);
+    if (habit_outran(h, &at->pace))
+        return at->bid.bound;
     // Never more than the hold: the wire's bound, or our own stop, is within it, and bytes are counted too high.
     int64_t flight = habit_flight(h, &at->pace, at->output_bytes), most = at->bid.reserved;
     if (habit_can_stop(h))
@@ -374,7 +375,7 @@ static int64_t output_unseen(const struct attempt *at) {
 static void usage_complete(struct attempt *at) {
     struct usage *u = &at->usage;
     const struct habit *h = &at->t->live->habit;
-    bool whole = at->err == ERR_OK && !at->cut;
+    bool whole = at->err == ERR_OK && (!at->cut || at->ended);
     if (!was_reached(at) || (whole && u->input_tokens >= 0 && u->output_tokens >= 0))
         return;
     int64_t output = whole ? habit_tokens(h, at->output_bytes) : output_unseen(at);
@@ -390,6 +391,8 @@ static void usage_complete(struct attempt *at) {
 static void habit_learn(const struct attempt *at) {
     const struct usage *u = &at->usage;
     struct habit *h = &at->t->live->habit;
+    if (at->limited && at->framed && habit_outran(h, &at->pace))
+        habit_note_burst(h, &at->pace, at->output_bytes);
     if (at->err != ERR_OK || at->cut || at->suspect || u->estimated || at->x->request->op == OP_COUNT_TOKENS)
         return;
     habit_note_input(h, at->terms.input_bound, u->input_tokens);

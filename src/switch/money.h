@@ -7,6 +7,9 @@
 #define MONEY_OUT_UNPRICED \
     "its price is unknown and a budget applies (name it in catalogue.models, or set budgets.unpriced: allow)"
 
+// --- read
+// So many tokens no tokenizer makes of r, which is x's or will be. Looks at all its messages.
+int64_t money_input_bound(const struct exchange *x, const struct request *r);
 // --- admit
 // Who pays: the whole, the key, and the run if the client names one. Bad headers and stopped runs are refused.
 enum step_result money_admit(struct exchange *x);
@@ -28,6 +31,8 @@ void money_waited(struct attempt *at);
 // --- relay
 // The filter that follows an answer whose hold may not be enough; joined only where that is so.
 enum err money_follow(struct filter *f, const struct event *ev);
+// It is cut: is it read on, for some milliseconds, to learn what will be billed? Looks anew when look_ms is over.
+bool money_looks_on(struct attempt *at);
 // --- the end of an attempt: what it used and cost, and what it held is free again. Once.
 void money_settle(struct attempt *at);
 

@@ -18,6 +18,7 @@
 #define INLINE_MARKS 32                // replaced: 10 us each
 
 struct private_job {
+    struct worker *w;
     struct exchange *x; // NULL: gone
     struct attempt *at; // NULL: the label's, or gone
     struct arena arena;
@@ -26,7 +27,6 @@ struct private_job {
     // what the pool reads stands in one of these
     struct conn_keep *keep;
     struct arena left; // the attempt's, which is over
-    struct job_slot *slot;
     bool running, for_attempt;
     bool needed; // the attempt may not leave unless it was looked into
     enum err err;
@@ -43,11 +43,10 @@ struct private_job {
 
 // ---- a job
 
-static void job_free(void *arg) {
-    struct private_job *j = arg;
-    arena_done(&j->arena);
-    arena_done(&j->left);
-    conn_keep_done(j->keep);
+static void job_free(struct private_job *j) {
+    bool large = j->body.json.n > INLINE_BODY_BYTES;
+    worker_free(j->w, &j->arena, large);
+    worker_free(j->w, &j->left, large);
     detector_unref(j->detector);
     wipe(&j->key, sizeof j->key);
     mem_free(j);
@@ -57,6 +56,7 @@ static struct private_job *job_new(struct exchange *x, struct slice json) {
     struct private_job *j = mem_zalloc(sizeof *j);
     if (!j)
         return NULL;
+    j->w = x->w;
     j->x = x;
     j->detector = x->w->detector ? detector_ref(x->w->detector) : NULL;
     arena_init(&j->arena, 2 * (size_t)LIMIT_EXCHANGE_ARENA_BYTES, 0);
@@ -98,7 +98,9 @@ static void job_done(void *arg) {
     struct private_job *j = arg;
     struct exchange *x = j->x;
     struct attempt *at = j->at;
+    struct conn_keep *keep = j->keep;
     j->running = false;
+    j->keep = NULL;
     if (x)
         atomic_fetch_add_explicit(&x->w->scanned_bytes, j->body.scanned_bytes, memory_order_relaxed);
     if (!x || (j->for_attempt && !at)) {
@@ -112,6 +114,7 @@ static void job_done(void *arg) {
         job_free(j);
         exchange_resume(x);
     }
+    conn_keep_done(keep);
 }
 
 static bool is_within(struct slice inner, struct slice outer) {
@@ -145,6 +148,8 @@ static int job_start(struct private_job *j) {
     if (loop_offload(&j->x->w->loop, job_work, job_done, j) == ERR_OK)
         return 0;
     j->running = false;
+    conn_keep_done(j->keep);
+    j->keep = NULL;
     return -1;
 }
 
@@ -294,31 +299,11 @@ static bool attempt_done(struct attempt *at) {
     return true;
 }
 
-// Ends the job with its attempt's arena.
-struct job_slot {
-    struct attempt *at; // NULL: the job is on its own, and has that arena
-};
-
-static void attempt_job_free(void *arg) {
-    const struct job_slot *slot = arg;
-    if (!slot->at)
-        return;
-    if (slot->at->private)
-        job_free(slot->at->private);
-    slot->at->private = NULL;
-}
-
 static struct private_job *attempt_job(struct attempt *at) {
     struct exchange *x = at->x;
     struct private_job *j = job_new(x, at->wire.body);
     if (!j)
         return NULL;
-    j->slot = ARENA_NEW(&at->arena, struct job_slot);
-    if (!j->slot || !arena_defer(&at->arena, attempt_job_free, j->slot)) {
-        job_free(j);
-        return NULL;
-    }
-    j->slot->at = at;
     j->at = at;
     j->for_attempt = true;
     j->needed = zone_asks(x, at->t->zone);
@@ -363,9 +348,16 @@ bool private_drop(struct attempt *at) {
     j->at = NULL;
     j->x = NULL;
     at->private = NULL;
-    j->slot->at = NULL;
     arena_give(&at->arena, &j->left);
     return true;
+}
+
+void private_free(struct attempt *at) {
+    struct private_job *j = at->private;
+    if (!j)
+        return;
+    at->private = NULL;
+    job_free(j);
 }
 
 bool private_receipt(struct attempt *at) {

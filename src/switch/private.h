@@ -29,6 +29,8 @@ bool private_receipt(struct attempt *at);
 // arena, and has taken that.
 void private_leave(struct exchange *x);
 bool private_drop(struct attempt *at);
+// What it knows of an attempt whose memory goes.
+void private_free(struct attempt *at);
 
 // --- relay
 // Joins the filter that puts the values back; nothing where nothing was replaced. False: out of memory.

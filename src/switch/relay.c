@@ -7,6 +7,7 @@
 #include "switch/money.h"
 #include "switch/private.h"
 #include "switch/reply.h"
+#include "switch/turns.h"
 #include "switch/worker.h"
 
 #define HELD_BYTES (1u << 20) // an upstream that says so much before its first text is broken
@@ -27,13 +28,14 @@ static enum err event_observe(struct filter *f, const struct event *ev) {
             at->suspect = true;
         break;
     case EV_FINISH:
-        at->finish = ev->finish;
+        at->finish = at->cut ? at->finish : ev->finish;
         break;
     case EV_END:
         at->ended = true;
         break;
     case EV_ERROR:
-        note_error(at, ev->problem);
+        if (!at->cut)
+            note_error(at, ev->problem);
         return ERR_OK; // attempt_fail tells the client, if it must know
     case EV_DELTA:
         at->output_bytes += (int64_t)ev->text.n;
@@ -81,6 +83,9 @@ static enum err event_guard(struct filter *f, const struct event *ev) {
 static enum err event_pack(struct filter *f, const struct event *ev) {
     struct attempt *at = f->owner;
     struct event_sink next = {event_pass, f};
+    struct slice package, words;
+    if (ev->kind == EV_END && carry_rest(at->carry, &package, &words))
+        turns_keep(at->x->w->turns, at->x, words, package);
     if (ev->kind == EV_END && carry_lost(at->carry))
         notes_add(&at->x->arena, &at->x->notes, "dropped", SLICE("signature"), "it is longer than a call's id may be");
     return carry_event(at->carry, ev, &next);
@@ -200,8 +205,11 @@ static enum err relay_frame(void *ctx, const struct frame *f) {
     struct attempt *at = ctx;
     struct frame_watch watch = {at, false, false};
     struct event_sink sink = {frame_watch_event, &watch};
-    if (at->cut)
+    if (at->cut) { // what came with it is only counted: it will be billed, and may hold the bill
+        if (!f->comment)
+            (void)!at->dialect->reader_frame(at->reader, f, &sink);
         return ERR_OK;
+    }
     if (!f->comment) {
         enum err e = at->dialect->reader_frame(at->reader, f, &sink);
         if (e)
@@ -252,6 +260,15 @@ enum err relay_close(struct attempt *at) {
     if (!e && !at->ended && !at->errored)
         e = ERR_UP_PROTOCOL;
     return e;
+}
+
+void relay_write(struct attempt *at) {
+    struct exchange *x = at->x;
+    struct identity who = exchange_identity(x);
+    if (x->request->stream || at->verbatim)
+        return;
+    if (x->dialect->write_answer(&x->arena, x->request, at->answer, &who, &at->out) || at->out.failed)
+        buf_done(&at->out);
 }
 
 void relay_rest(struct attempt *at) {

@@ -115,21 +115,17 @@ void reply_ping(struct exchange *x) {
         x->sink.ops->write(x->sink.to, x->dialect->keepalive);
 }
 
-static void reply_whole(struct exchange *x, int status, struct slice body) {
+void reply_verbatim(struct exchange *x, struct buf *body) {
     struct reply_headers h;
     if (!x->sink.ops)
         return;
     struct headers list = reply_headers(x, &h, true);
     x->head_sent = true;
-    x->status = status;
-    x->answer_bytes += (int64_t)body.n;
+    x->status = 200;
+    x->answer_bytes += (int64_t)body->len;
     const struct sink_ops *ops = x->sink.ops;
     x->sink.ops = NULL;
-    ops->respond(x->sink.to, status, "application/json", &list, body);
-}
-
-void reply_verbatim(struct exchange *x, struct slice body) {
-    reply_whole(x, 200, body);
+    ops->give(x->sink.to, 200, "application/json", &list, body);
 }
 
 void reply_answer(struct exchange *x) {
@@ -139,7 +135,7 @@ void reply_answer(struct exchange *x) {
     struct identity who = exchange_identity(x);
     enum err e = x->dialect->write_answer(&x->arena, x->request, x->answer, &who, &out);
     if (!e && !out.failed) {
-        reply_whole(x, 200, buf_slice(&out));
+        reply_verbatim(x, &out);
     } else {
         x->problem = PROBLEM(e ? e : ERR_NO_MEMORY);
         reply_problem(x);

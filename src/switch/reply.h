@@ -13,7 +13,7 @@ void reply_begin(struct exchange *x);
 bool reply_can_ping(const struct exchange *x);
 void reply_ping(struct exchange *x);
 // A whole answer as the upstream wrote it.
-void reply_verbatim(struct exchange *x, struct slice body);
+void reply_verbatim(struct exchange *x, struct buf *body);
 // A whole answer from x->answer, in the client's dialect.
 void reply_answer(struct exchange *x);
 // A stream is complete: the last chunk, with the final cost as a trailer.

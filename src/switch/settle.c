@@ -37,7 +37,7 @@ static void attempt_to_record(struct exchange *x, const struct attempt *at, stru
                                  .sent = at->sent};
 }
 
-static void live_count_tokens(const struct attempt *at) {
+static void live_count(const struct attempt *at) {
     struct target_live *live = at->t->live;
     if (at->usage.input_tokens > 0)
         atomic_fetch_add_explicit(&live->input_tokens, (uint64_t)at->usage.input_tokens, memory_order_relaxed);
@@ -45,6 +45,8 @@ static void live_count_tokens(const struct attempt *at) {
         atomic_fetch_add_explicit(&live->output_tokens, (uint64_t)at->usage.output_tokens, memory_order_relaxed);
     if (at->usage.cache_read_tokens > 0)
         atomic_fetch_add_explicit(&live->cached_tokens, (uint64_t)at->usage.cache_read_tokens, memory_order_relaxed);
+    if (at->overrun_picousd > 0)
+        atomic_fetch_add_explicit(&live->overrun_picousd, (uint64_t)at->overrun_picousd, memory_order_relaxed);
     if (at->usage.draft_tokens > 0) {
         atomic_fetch_add_explicit(&live->draft_tokens, (uint64_t)at->usage.draft_tokens, memory_order_relaxed);
         atomic_fetch_add_explicit(&live->draft_accepted, (uint64_t)at->usage.draft_accepted, memory_order_relaxed);
@@ -156,7 +158,7 @@ void step_settle(struct exchange *x) {
         timer_stop(&x->timer);
     settle_reply(x);
     for (unsigned i = 0; i < x->n_attempts; i++)
-        live_count_tokens(x->attempts[i]);
+        live_count(x->attempts[i]);
     atomic_fetch_add_explicit(&x->w->failures[x->problem.err], 1, memory_order_relaxed);
     settle_journal(x);
     settle_log(x);

@@ -9,6 +9,10 @@ static void conn_sink_respond(void *to, int status, const char *content_type, co
     conn_respond(to, status, content_type, h, body);
 }
 
+static void conn_sink_give(void *to, int status, const char *content_type, const struct headers *h, struct buf *body) {
+    conn_give(to, status, content_type, h, body);
+}
+
 static void conn_sink_start(void *to, int status, const char *content_type, const struct headers *h,
                             const char *trailer) {
     conn_start(to, status, content_type, h, trailer);
@@ -44,6 +48,7 @@ static struct conn_keep *conn_sink_keep(void *to) {
 
 static const struct sink_ops conn_sink = {
     .respond = conn_sink_respond,
+    .give = conn_sink_give,
     .start = conn_sink_start,
     .write = conn_sink_write,
     .flush = conn_sink_flush,

@@ -13,6 +13,8 @@ struct guest {
 struct sink_ops {
     // A whole answer; ends it.
     void (*respond)(void *to, int status, const char *content_type, const struct headers *h, struct slice body);
+    // The same; body is given.
+    void (*give)(void *to, int status, const char *content_type, const struct headers *h, struct buf *body);
     // A stream: start, any number of writes, then end or abort.
     void (*start)(void *to, int status, const char *content_type, const struct headers *h, const char *trailer);
     void (*write)(void *to, struct slice bytes);

@@ -15,6 +15,7 @@ struct accounts;
 struct keyring;
 struct memo;
 struct privacy;
+struct turns;
 
 struct worker {
     struct loop loop;
@@ -36,14 +37,21 @@ struct worker {
     struct detector *detector;     // a reference; NULL: none is loaded yet
     bool detector_failed;          // and none will be
     struct memo *memo;             // of what was found in texts
+    struct turns *turns;           // shared; NULL: there is none
     _Atomic uint64_t scanned_bytes, replaced;
     bool draining;
+    struct deferred empty; // calls when_empty
+    void (*when_empty)(void *arg);
+    void *when_empty_arg;
     _Atomic uint64_t failures[ERR_COUNT]; // exchanges by how they ended; [ERR_OK] went well
 };
 
 // Own thread: what this turn put into the journal is written when it ends, in one go; then the attempts that wait for it
 // are sent.
 void worker_commit_later(struct worker *w);
+// Own thread: frees what the arena holds, much of it off the loop. large: it holds more than it knows of (trees of JSON).
+// Its cleanups must not care where they run.
+void worker_free(struct worker *w, struct arena *a, bool large);
 // Own thread: takes the reference.
 void worker_set_snapshot(struct worker *w, struct snapshot *s);
 // Own thread: ends the live exchanges of that run with ERR_RUN_STOPPED, those of a revoked key with ERR_UNAUTHORIZED.
@@ -53,7 +61,11 @@ void worker_stop_run(struct worker *w, const struct payer *run);
 void worker_stop_key(struct worker *w, const struct config_key *key);
 // Own thread: takes the reference. NULL: there can be none. Who waits for one goes on.
 void worker_set_detector(struct worker *w, struct detector *d);
-// Own thread: ends every live exchange with ERR_DRAINING.
+// Own thread: ends every live exchange with ERR_DRAINING; those that are away, when they are back.
 void worker_cut(struct worker *w);
+// Own thread, once nothing new comes: fn(arg) is called when no exchange is left.
+void worker_when_empty(struct worker *w, void (*fn)(void *arg), void *arg);
+// One has left w->live.
+void worker_left(struct worker *w);
 
 #endif

@@ -157,6 +157,11 @@ PAIR(responses, gemini)
 PAIR(gemini, gemini)
 PAIR(gemini, responses)
 
+TEST(memory_of_much) {
+    memory_of(SCENE(.name = "whole", .dialect = "openai", .model = "openai/m", .much = true));
+    memory_of(SCENE(.name = "whole", .dialect = "anthropic", .model = "ollama/m", .much = true));
+}
+
 TEST(memory_of_a_fallback) {
     memory_of(SCENE(.name = "fallback", .dialect = "anthropic", .model = "r", .stream = true));
 }

@@ -228,7 +228,7 @@ struct exchange *rig_exchange(const struct rig *r) {
 }
 
 uint64_t rig_mark(const struct exchange *x) {
-    uint64_t mark = (uint64_t)x->step * 31 + x->n_attempts;
+    uint64_t mark = (uint64_t)x->step * 31 + x->n_attempts + 131072u * x->work.runs;
     for (unsigned i = 0; i < x->n_attempts; i++) {
         const struct attempt *at = x->attempts[i];
         mark = mark * 1000003 + (uint64_t)at->last_us + (uint64_t)(at->sent_us >= 0) + 2u * (at->waiting != NULL) +
@@ -365,7 +365,7 @@ bool rig_sim_script(const struct rig *r, const char *json) {
 
 bool visit_begin(struct visit *v, const struct rig *r, const char *path, const char *body, bool slow) {
     char head[512];
-    v->n = 0;
+    v->n = v->lost = 0;
     v->in[0] = '\0';
     v->closed = false;
     v->asleep = slow;
@@ -381,6 +381,7 @@ void visit_read(struct visit *v) {
     while (v->fd >= 0 && !v->closed && !v->asleep) {
         if (v->n > VISIT_HEAD_BYTES + VISIT_TAIL_BYTES) {
             memmove(v->in + VISIT_HEAD_BYTES, v->in + v->n - VISIT_TAIL_BYTES, VISIT_TAIL_BYTES);
+            v->lost += v->n - VISIT_HEAD_BYTES - VISIT_TAIL_BYTES;
             v->n = VISIT_HEAD_BYTES + VISIT_TAIL_BYTES;
         }
         ssize_t got = recv(v->fd, v->in + v->n, sizeof v->in - 1 - v->n, 0);
@@ -414,7 +415,7 @@ bool visit_whole(const struct visit *v) {
         return false;
     body += 4;
     if (length && length < body)
-        return v->n - (size_t)(body - v->in) == strtoul(length + 16, NULL, 10);
+        return v->n + v->lost - (size_t)(body - v->in) == strtoul(length + 16, NULL, 10);
     const char *last = strstr(body, "\r\n0\r\n");
     return last && v->n >= 4 && memcmp(v->in + v->n - 4, "\r\n\r\n", 4) == 0;
 }

@@ -61,6 +61,7 @@ struct visit {
     int fd;
     char in[1 << 16]; // all that came; of much its beginning and its end
     size_t n;
+    size_t lost; // from between them
     bool asleep; // takes nothing
     bool closed; // by the server
 };

@@ -80,8 +80,21 @@ static const struct shape *shape_of(const struct scene *s) {
     return &shapes[i];
 }
 
+// A request, and a whole answer, that are too much for a loop: many quotes, and many words.
+static size_t much_write(const struct scene *s, char *to, size_t n) {
+    size_t put = 0;
+    for (size_t i = 0; i <= LIMIT_LOOP_JSON_QUOTES; i++)
+        put += (size_t)snprintf(to + put, n - put, "\\\"");
+    if (!s->stream)
+        put += (size_t)snprintf(to + put, n - put, "[[sim {\\\"big\\\":%u,\\\"ignore_max\\\":true}]]",
+                                LIMIT_LOOP_JSON_BYTES >> 10);
+    return put;
+}
+
 static size_t words_write(const struct scene *s, char *to, size_t n) {
     size_t put = (size_t)snprintf(to, n, "Hi ");
+    if (s->much)
+        return put + much_write(s, to + put, n - put);
     put += filler_write(to + put, (size_t)s->filler << 10);
     if (s->filler)
         put += (size_t)snprintf(to + put, n - put, "[[sim {\\\"big\\\":%d}]]", s->filler);

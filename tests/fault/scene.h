@@ -12,6 +12,7 @@ struct scene {
     bool stream;
     char body[1 << 17];
     int filler; // KB of words more in the request, and as much in the answer
+    bool much;  // more than a loop reads and writes by itself
     bool slow;  // the client takes nothing, and what is done is done once the upstream is paused
 };
 #define SCENE(...) (&(struct scene){__VA_ARGS__})

@@ -119,8 +119,13 @@ static bool run_fail(const struct run *n, const char *what) {
     return false;
 }
 
+#define ON_ANSWER UINT_MAX // instead of k: when the pool reads the whole answer, whichever wait that is
+
+static unsigned acted_away; // while the exchange was the pool's
+
 static void run_act(struct run *n, struct exchange *x) {
     n->acted = true;
+    acted_away += exchange_is_away(x);
     n->committed = x->winner != NULL;
     n->asked = x->n_attempts > 0 && x->attempts[0]->sent;
     n->v.asleep = false;
@@ -142,7 +147,8 @@ static bool run_turns(struct run *n) {
         mark = rig_mark(x);
         memcpy(n->id, x->id, sizeof n->id);
         n->waits += !n->s->slow || x->paused;
-        if (n->waits == n->k && !n->acted)
+        bool on_answer = exchange_is_away(x) && x->n_attempts > 0 && x->attempts[0]->sent;
+        if (!n->acted && (n->k == ON_ANSWER ? on_answer : n->waits == n->k))
             run_act(n, x);
     }
     return false;
@@ -291,7 +297,9 @@ static bool scene_waits(struct rig *r, const struct scene *s, const struct act *
         if (n.asked && strcmp(s->model, "local/cold") == 0)
             return true;
     }
-    return true;
+    if (!s->much || strcmp(s->name, "whole") != 0)
+        return true;
+    return scene_run(r, s, a, ON_ANSWER, &n) && (n.acted || run_fail(&n, "the pool had no answer"));
 }
 
 // ---- the suites
@@ -302,12 +310,14 @@ static void waits_of(const struct scene *given, const struct act *a, size_t n_ac
     CHECK(scene_rig(&r));
     s = *given;
     scene_write(&s);
+    acted_away = 0;
     unsigned n_waits = 0;
     bool ok = scene_count(&r, &s, &n_waits);
     for (size_t i = 0; i < n_acts && ok; i++)
         ok = scene_waits(&r, &s, &a[i], n_waits);
     CHECK(rig_stop(&r));
     CHECK(ok);
+    CHECK(!s.much || acted_away >= 2 * n_acts); // for its reading and its writing
 }
 
 #define N_ACTS (sizeof acts / sizeof acts[0])
@@ -334,6 +344,17 @@ PAIR(gemini, gemini)
 PAIR(gemini, openai)
 PAIR(openai, gemini)
 PAIR(anthropic, responses)
+
+// For the pool, which reads what came, writes what goes, and does both with the answer.
+#define MUCH(client_, upstream_)                                                                                       \
+    TEST(waits_##client_##_to_##upstream_##_much) {                                                                    \
+        waits_of(SCENE(.name = "whole", .dialect = #client_, .model = #upstream_ "/m", .much = true), acts, N_ACTS);   \
+        waits_of(SCENE(.name = "stream", .dialect = #client_, .model = #upstream_ "/m", .stream = true, .much = true), \
+                 acts, N_ACTS);                                                                                        \
+    }
+MUCH(openai, openai)
+MUCH(anthropic, openai)
+MUCH(gemini, ollama)
 
 TEST(waits_of_a_fallback) {
     waits_of(SCENE(.name = "fallback", .dialect = "anthropic", .model = "r", .stream = true), acts, N_ACTS);
@@ -367,6 +388,8 @@ TEST(waits_of_a_helper_call) {
     struct scene s = {.name = "count", .dialect = "anthropic", .model = "local/warm"};
     waits_of(&s, acts, N_ACTS);
     waits_of(&s, engine_acts, 2);
+    s.much = true;
+    waits_of(&s, acts, N_ACTS);
 }
 
 TEST(waits_while_a_model_loads) {

@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several local models under one memory budget: who goes, who waits, who is sent elsewhere, who is refused; how long a
 model stays; what ps says; settings of single models. With a fake llama-server (tests/fault/children.c) and the real one."""
+import base64
 import concurrent.futures
 import datetime
+import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
 
-from harness import DIALECTS, READERS, Client, ask, assert_error_shape, chat, eventually, left_of, order, request_bytes
+from harness import DIALECTS, READERS, Client, ask, assert_error_shape, chat, eventually, left_of, order, read, request_bytes
+from wire import PNG
 
 pytestmark = pytest.mark.tsan
 
@@ -397,6 +402,39 @@ def test_a_draft_that_is_nowhere_is_told(real_house):
     path, body = chat("openai", "local/m")
     text = assert_error_shape("openai", daemon.post(path, body, timeout=60))
     assert "its draft 'nobody'" in text
+
+
+# ---- images
+
+
+def picture(color):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = (b"\0" + bytes(color) * 64) * 64
+    png = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)) +
+           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return base64.b64encode(png).decode()
+
+
+@pytest.fixture(scope="module")
+def projector(tmp_path_factory):
+    return tiny(tmp_path_factory.mktemp("projector"), "p.gguf", "--task", "projector")
+
+
+@real
+@each
+def test_a_model_with_a_projector_sees(real_house, projector, client):
+    daemon = real_house({"m": {"projector": projector}})
+    said = {}
+    for name, color in (("red", (255, 0, 0)), ("blue", (0, 0, 255)), ("red again", (255, 0, 0))):
+        stream, greedy = name == "blue", {"temperature": 0}
+        more = {"ollama": {"options": greedy}, "gemini": {"generationConfig": greedy}}.get(client, greedy)
+        path, body = chat(client, "local/m", "What?", stream, image=True, **more)
+        reply = daemon.post(path, json.loads(json.dumps(body).replace(PNG, picture(color))), timeout=60)
+        answer = read(client, reply, stream)
+        assert reply.status == 200 and answer.ended and answer.error is None, reply.body
+        said[name] = answer.text
+    assert said["red"] == said["red again"] != said["blue"]
 
 
 # ---- vectors and ranks

@@ -140,8 +140,8 @@ def test_a_storm_of_clients_and_kills_stays_below_every_limit(tmp_path, loops):
 # ---- the bound on the wire
 
 
-def wire_bound(sim):
-    body = json.loads(sim.last()["body"])
+def wire_bound(sim, at=-1):
+    body = json.loads(sim.requests()[at]["body"])
     places = {**body, **body.get("options", {}), **body.get("generationConfig", {})}
     names = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict", "maxOutputTokens")
     return next((places[name] for name in names if name in places), None)
@@ -321,6 +321,72 @@ def test_usage_above_the_bound_is_an_overrun_and_is_shown(sims, gridtie):
     row = daemon.get("/gridtie/v1/spend", BAR).json["rows"][0]
     assert row["overrun_picousd"] == attempt["cost_picousd"] - attempt["reserved_picousd"]
     assert budget_of(daemon)["settled_picousd"] == attempt["cost_picousd"]
+
+
+def in_slow_words(sims, gridtie, amount):
+    """A model whose answers have always come slowly, so that little is held of each; and a long one that soon bursts."""
+    sim = priced(sims)
+    daemon = gridtie(config(sim, {"amount": amount}))
+    teach(daemon, 12, words=20, chunk_ms=15)
+    return sim, daemon, order(words=3000, chunk_ms=250, slow_chunks=10)
+
+
+def followed_burst(daemon, text):
+    burst = Client(daemon.port, timeout=40)
+    burst.request("POST", *chat("openai", "mock/mock", text, True), BAR)
+    return burst
+
+
+def hold_what_is_free(daemon, until):
+    holders = []
+    while not until():
+        assert len(holders) < 200
+        before = budget_of(daemon)["open_picousd"]
+        holders.append(Client(daemon.port))
+        holders[-1].request("POST", *chat("openai", "mock/mock", order(words=5, first_ms=20000), True), BAR)
+        eventually(lambda: until() or budget_of(daemon)["open_picousd"] > before, 10, "it holds its own")
+    return holders
+
+
+def test_a_burst_beside_others_holds_is_paid_from_what_was_free(sims, gridtie):
+    sim, daemon, text = in_slow_words(sims, gridtie, "3 USD")
+    holders = hold_what_is_free(daemon, lambda: budget_of(daemon)["open_picousd"] > USD)
+    free = budget_of(daemon)["left_picousd"] - budget_of(daemon)["open_picousd"]
+    burst = followed_burst(daemon, text)
+    reply = burst.reply()
+    a = read("openai", reply, True)
+    bound = wire_bound(sim)
+    assert 200 < bound <= free // 10**9 and a.finish == "length" and a.error is None
+    for c in holders:
+        c.close()
+    eventually(lambda: budget_of(daemon)["open_picousd"] == 0, 20, "nothing is open")
+    assert bound / 1000 < bill_usd(sim) <= 3
+    assert bill_usd(sim) * USD <= budget_of(daemon)["settled_picousd"] <= 3 * USD
+
+
+def test_a_burst_that_nothing_pays_for_any_more_is_cut_booked_and_shown(sims, gridtie):
+    sim, daemon, text = in_slow_words(sims, gridtie, "2 USD")
+    burst = followed_burst(daemon, text)
+    eventually(lambda: len(sim.requests()) == 13, 5, "it runs")
+    holders = hold_what_is_free(daemon, lambda: budget_of(daemon)["waiting"] > 0)
+    reply = burst.reply()
+    a = read("openai", reply, True)
+    assert a.finish == "length" and a.error is None
+    for c in holders:
+        c.close()
+    eventually(lambda: budget_of(daemon)["open_picousd"] == 0, 20, "nothing is open")
+    eventually(lambda: len(sim.bill()) == len(sim.requests()), 20, "all are billed")
+    attempt = daemon.why(reply, BAR)["attempts"][0]
+    assert attempt["cost_picousd"] == sim.bill()[12]["cost_picousd"] > USD > attempt["reserved_picousd"]
+    assert not attempt["usage"]["estimated"]
+    assert attempt["overrun_usd"] and float(attempt["overrun_usd"]) > 0
+    row = daemon.get("/gridtie/v1/spend", BAR).json["rows"][0]
+    assert row["overrun_picousd"] == attempt["cost_picousd"] - attempt["reserved_picousd"]
+    assert f'gridtie_overrun_usd_total{{target="mock/mock",zone="cloud"}} {row["overrun_usd"]}\n' in daemon.get("/metrics", BAR).text
+    budget = budget_of(daemon)
+    assert budget["settled_picousd"] >= bill_usd(sim) * USD
+    assert budget["settled_picousd"] <= 2 * USD + row["overrun_picousd"]
+    assert budget["left_picousd"] == 0 and ask(daemon, "openai", "mock/mock", headers=BAR)[0].status == 402
 
 
 @both

@@ -125,6 +125,61 @@ def test_structured_output_stays_json(three, stream):
     assert_nothing_private(three.sim)
 
 
+def schema_in(body, name="mail"):
+    """The schema of structured output in a request of any dialect: the one with a property of that name."""
+    found = [body]
+    for v in found:
+        if isinstance(v, dict) and name in v.get("properties", {}):
+            return v
+        found += v.values() if isinstance(v, dict) else v if isinstance(v, list) else []
+    raise AssertionError(f"no schema in {body}")
+
+
+SCHEMA_WITH_NAMES = {"type": "object", "additionalProperties": False, "required": ["mail", "jane.doe@corp.com"],
+                     "properties": {"mail": {"enum": ["jane.doe@corp.com", "bob@x.org"]}, "jane.doe@corp.com": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize("upstream", DIALECTS)
+@both
+def test_keys_and_values_of_a_schema_come_back_and_fit_it(three, upstream, stream):
+    form = {"type": "json_schema", "json_schema": {"name": "mails", "schema": SCHEMA_WITH_NAMES}}
+    wanted = {"mail": "bob@x.org", "jane.doe@corp.com": 4111}
+    three.sim.always(text="{}")
+    ask(three.daemon, "openai", f"{upstream}/m", "Hi", stream, response_format=form)  # to learn how the provider sees it
+    assert_nothing_private(three.sim)
+    told = schema_in(json.loads(three.sim.last()["body"]))
+    key, = (k for k in told["properties"] if k != "mail")
+    names = told["properties"]["mail"]["enum"]
+    assert key == names[0] != "jane.doe@corp.com"
+    n = len(three.sim.requests())
+    three.sim.script([{"text": json.dumps({"mail": names[1], key: 4111}), "chunk_chars": 3}])
+    reply, a = ask(three.daemon, "openai", f"{upstream}/m", "Hi", stream, response_format=form)
+    assert reply.status == 200 and json.loads(a.text) == wanted
+    assert len(three.sim.requests()) == n + 1, "what fits is not asked for once more"
+    three.sim.script(2 * [{"text": json.dumps({"mail": names[1], key: "many"}), "chunk_chars": 3}])
+    reply, a = ask(three.daemon, "openai", f"{upstream}/m", "Hi", stream, response_format=form)
+    assert a.error if stream else reply.status == 502
+
+
+@pytest.mark.parametrize("texts", [True, False], ids=["texts", "objects"])
+def test_documents_of_a_rerank_come_back(three, texts):
+    real = ["mail jane.doe@corp.com", "card 4111 1111 1111 1111", "\"quoted\" 078-05-1120 \\"]
+    body = {"model": "openai/m", "query": "who is jane.doe@corp.com?", "top_n": 3, "return_documents": True,
+            "documents": real if texts else [{"text": t} for t in real]}
+
+    def results(documents):
+        return {"object": "list", "model": "m", "usage": {"prompt_tokens": 9, "total_tokens": 9},
+                "results": [{"index": i, "relevance_score": 0.5, "document": d} for i, d in enumerate(documents)]}
+    for again in range(2):  # the first time to learn how the provider sees them
+        sent_up = json.loads(three.sim.last()["body"])["documents"] if again else ["nothing yet"]
+        three.sim.script([{"body": json.dumps(results(sent_up)), "content_type": "application/json"}])
+        reply = three.daemon.post("/v1/rerank", body)
+        assert reply.status == 200
+        assert_nothing_private(three.sim)
+    assert [r["document"] for r in reply.json["results"]] == body["documents"]
+    assert sent_up != body["documents"]
+
+
 TURNS = {"responses": "input", "gemini": "contents"}  # where a dialect has its turns, if not in messages
 
 

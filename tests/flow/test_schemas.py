@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes over the wire, held against what its owners publish: OpenAI's description of its API for requests, answers and
-every event of a stream, Ollama's for answers and lists. What is told are recorded streams of all providers (../shared/vectors), as every client hears them."""
+every event of a stream, Ollama's for answers and lists. What is told are recorded streams of all providers
+(../shared/vectors), as every client hears them."""
 import json
-import os
-from pathlib import Path
 
 import pytest
 import yaml
 
 from harness import DIALECTS, READERS, ask, chat, order, sse
+from recorded import FOLDERS, VECTORS, recorded_streams
 
-VECTORS = Path(os.environ.get("GRIDTIE_SHARED", "../shared"), "vectors")
 OPENAPI = VECTORS / "openai+openai-openapi/openapi.yaml"
 pytestmark = pytest.mark.skipif(not OPENAPI.exists(), reason="no recorded payloads")
 both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-FOLDERS = {"anthropic": "anthropic", "gemini": "google", "openai": "openai-compatible", "responses": "openai"}
-BROKEN = {"parallel-tool-call-wrapper.1",  # a line of it is no JSON
-          "spliced-message-start"}  # two streams in one, a call of the first stays without its end
 
 
 def loosened(v):
@@ -80,20 +76,6 @@ def test_answers_for_an_ollama_client_are_as_described(three, ollama, upstream):
                                                   ("GET", "/api/version", "VersionResponse"), ("POST", "/api/show", "ShowResponse")])
 def test_ollamas_lists_are_as_described(three, ollama, method, path, schema):
     ollama.check(schema, three.daemon.call(method, path, {"model": "openai/m"} if method == "POST" else None).json)
-
-
-def recorded_streams(upstream):
-    folder = VECTORS / "vercel+ai/packages" / FOLDERS[upstream] / "src"
-    for path in sorted(folder.rglob("*.chunks.txt")):
-        if path.name.removesuffix(".chunks.txt") in BROKEN:
-            continue
-        lines = [line for line in path.read_text().split("\n") if line.strip()]
-        first = json.loads(lines[0])
-        chat_kind = first.get("object") == "chat.completion.chunk"
-        if upstream == "responses" and not first.get("type") or "error" in path.name:
-            continue
-        if chat_kind == (upstream == "openai") and not {"interactions", "speech-translation"} & set(path.parts):
-            yield path, "".join(f"data: {line}\n\n" for line in lines) + ("data: [DONE]\n\n" if chat_kind else "")
 
 
 @pytest.mark.parametrize("upstream", FOLDERS)

@@ -125,7 +125,7 @@ def results_for(client, turn):
 
 class Talk:
     def __init__(self, client, tools, stream):
-        self.client, self.tools, self.stream = client, tools, stream
+        self.client, self.tools, self.stream, self.headers = client, tools, stream, None
         self.turns = [{"role": "user", "parts": [{"text": "Go on."}]} if client == "gemini" else
                       {"role": "user", "content": "Go on."}]
 
@@ -139,7 +139,7 @@ class Talk:
                  "openai": {"reasoning_effort": "high"}, "ollama": {"think": True}}[c]
         if c != "gemini":
             body |= {"model": f"{upstream}/m", "stream": stream}
-        reply = daemon.post(gemini_path(f"{upstream}/m", stream) if c == "gemini" else PATHS[c], body)
+        reply = daemon.post(gemini_path(f"{upstream}/m", stream) if c == "gemini" else PATHS[c], body, self.headers)
         assert reply.status == 200, reply.text
         turn = turn_of(c, reply.body, stream)
         self.turns += turn + results_for(c, turn)
@@ -217,3 +217,74 @@ def test_another_provider_gets_no_signature(three, client, provider, name, other
     drops = three.daemon.why(reply)["drops"]
     assert any((d["action"], d["path"]) == ("dropped", "signature") for d in drops), drops
     assert sent.count('"12"') >= 1, "the result of the call did not travel"
+
+
+# ---- turns without a call: no id to ride in
+
+
+WORDS = {  # the provider's answer, with what it signed, and where it wants that back
+    "anthropic": ({"type": "message", "id": "msg_1", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+                   "content": [{"type": "thinking", "thinking": "I ponder.", "signature": "c2lnbmVk"},
+                               {"type": "text", "text": "Grüße \U0001f600"}], "usage": {"input_tokens": 1, "output_tokens": 1}},
+                  lambda body: [b["signature"] for m in body["messages"] for b in m["content"] if "signature" in b]),
+    "gemini": ({"candidates": [{"content": {"role": "model", "parts": [
+                    {"text": "I ponder.", "thought": True}, {"text": "Grüße \U0001f600", "thoughtSignature": "c2lnbmVk"}]},
+                "finishReason": "STOP"}]},
+               lambda body: [p["thoughtSignature"] for c in body["contents"] for p in c["parts"] if "thoughtSignature" in p]),
+    "responses": ({"object": "response", "id": "resp_1", "status": "completed", "model": "m", "output": [
+                       {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "c2lnbmVk"},
+                       {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+                        "content": [{"type": "output_text", "text": "Grüße \U0001f600", "annotations": []}]}]},
+                  lambda body: [i["encrypted_content"] for i in body["input"] if "encrypted_content" in i]),
+}
+
+
+def talk_of_words(daemon, sim, client, provider, said="Go on.", headers=None, before=None):
+    """A turn of words that the provider signed, and what it gets of that with the next one."""
+    talk = Talk(client, [], False)
+    talk.headers = headers
+    talk.turns = [{"role": "user", "parts": [{"text": said}]} if client == "gemini" else {"role": "user", "content": said}]
+    answer, signatures = WORDS[provider]
+    sim.script([{"body": json.dumps(answer), "content_type": "application/json"}])
+    talk.say(daemon, provider)
+    talk.turns.append({"role": "user", "parts": [{"text": "And?"}]} if client == "gemini" else {"role": "user", "content": "And?"})
+    if before:
+        before(talk)
+    sim.always(text="fine")
+    talk.say(daemon, provider)
+    return signatures(json.loads(sim.last()["body"]))
+
+
+@each
+@pytest.mark.parametrize("provider", WORDS)
+def test_words_that_were_signed_come_back_signed(three, client, provider):
+    assert talk_of_words(three.daemon, three.sim, client, provider) == ["c2lnbmVk"]
+
+
+@pytest.mark.parametrize("provider", WORDS)
+def test_the_same_words_elsewhere_are_another_turn(three, provider):
+    def other_question(talk):
+        talk.turns[0]["content"] = "Something else."
+
+    def other_words(talk):
+        talk.turns[1]["content"] += "!"
+    for change in (other_question, other_words):
+        assert talk_of_words(three.daemon, three.sim, "openai", provider, "Tell me.", before=change) == []
+
+
+@pytest.mark.parametrize("provider", WORDS)
+def test_nobody_else_gets_them_and_no_restart_keeps_them(sims, gridtie, provider):
+    sim = sims()
+    name = {"responses": "openai-responses"}.get(provider, provider)
+    daemon = gridtie({"endpoints": [sim.endpoint(provider, name)], "keys": [{"name": n, "secret": f"secret-of-{n}"} for n in "ab"]})
+
+    def as_b(talk):
+        talk.headers = {"Authorization": "Bearer secret-of-b"}
+
+    def restart(talk):
+        daemon.stop()
+        daemon.restart()
+    as_a = {"Authorization": "Bearer secret-of-a"}
+    assert talk_of_words(daemon, sim, "openai", provider, headers=as_a) == ["c2lnbmVk"]
+    assert talk_of_words(daemon, sim, "openai", provider, headers=as_a, before=as_b) == []
+    assert talk_of_words(daemon, sim, "openai", provider, headers=as_a, before=restart) == []

@@ -389,14 +389,14 @@ def test_create_from_blobs_and_models(store):
     about = show(daemon, "child")
     assert about["system"] == "One." and about["license"] == "L1\n\nL2" and len(about["messages"]) == 2
     assert "temperature 0.5" in about["parameters"] and "num_ctx 256" in about["parameters"]
-    assert 'PARAMETER stop "a"' in about["modelfile"] and about["modelfile"].count("FROM ") == 1
+    assert 'PARAMETER stop "a"' in about["modelfile"] and about["modelfile"].count("\nFROM ") == 1
     lines = daemon.post("/api/create", {"model": "third", "from": "made", "template": "{{ .Prompt }}"}).text.splitlines()
     assert any("Go template" in line for line in lines) and json.loads(lines[-1]) == {"status": "success"}
     for body, status in (({"model": "x", "from": "nobody", "stream": False}, 404),
                          ({"model": "x", "files": {"x.gguf": "sha256:" + "0" * 64}, "stream": False}, 404),
                          ({"model": "x", "stream": False}, 400), ({"from": "made"}, 400),
                          ({"model": "x", "from": "made", "parameters": {"heat": 1}, "stream": False}, 400),
-                         ({"model": "x", "from": "made", "quantize": "q4_0", "stream": False}, 400)):
+                         ({"model": "x", "from": "made", "quantize": "q4_9", "stream": False}, 400)):
         assert daemon.post("/api/create", body).status == status, body
     assert names(daemon) == ["child:latest", "made:latest", "third:latest"]
 

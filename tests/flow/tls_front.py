@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 
 
-def make_authority(folder, names=("localhost", "127.0.0.1")):
-    """A CA and a certificate by it, by openssl: (ca, cert, key) paths."""
+def make_authority(folder, names=("localhost", "127.0.0.1"), days=2):
+    """A CA and a certificate by it, by openssl: (ca, cert, key) paths. days=-1: it has expired."""
     folder = Path(folder)
     ca_key, ca, key, request, cert, ext = (folder / n for n in ("ca.key", "ca.pem", "key.pem", "csr.pem", "cert.pem", "ext"))
     alternatives = ",".join(("IP:" if n[0].isdigit() else "DNS:") + n for n in names)
@@ -23,7 +23,7 @@ def make_authority(folder, names=("localhost", "127.0.0.1")):
         "-subj", "/CN=test authority", "-days", "2")
     run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", request, "-subj",
         "/CN=" + names[0])
-    run("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-out", cert, "-days", "2",
+    run("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-out", cert, "-days", days,
         "-extfile", ext)
     return ca, cert, key
 

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct gguf g;
     if (gguf_read(slice_of((const char *)data, size), &g) != ERR_OK)
         return 0;
-    if (g.parameters < 0 || g.context_length < 0 || strlen(g.architecture) >= sizeof g.architecture)
+    if (g.parameters < 0 || g.file_bytes < 0 || g.context_length < 0 || strlen(g.architecture) >= sizeof g.architecture)
         abort();
     if (gguf_kv_bytes(&g, 4096) < 0)
         abort();

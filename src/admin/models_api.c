@@ -222,7 +222,8 @@ static bool is_publishing(struct slice path) {
 
 static void serve_push(struct shift *s, struct conn *c, const struct http_request *r) {
     (void)s;
-    api_respond_error(c, r->path, ERR_UNSUPPORTED, "gridtie has no accounts and does not publish models: push is not supported");
+    api_respond_error(c, r->path, ERR_UNSUPPORTED,
+                      "gridtie has no accounts and does not publish models: push is not supported");
 }
 
 static serve_fn *serve_of(const struct http_request *r) {

@@ -165,7 +165,13 @@ class Stage:
             path = self.folder / f"{name}.json"
             path.write_text(json.dumps(body))
             return path
+        def turns(name, model, words, count, **more):
+            body = {"model": model, **more, "messages": [{"role": "user", "content": words}] * count}
+            path = self.folder / f"{name}.json"
+            path.write_text(json.dumps(body))
+            return path
         text = "the quick brown fox jumps over the lazy dog and says nothing of it; "
+        code = "    for (size_t i = 0; i < n && !e; i++)\n\te = row(\"x\", '\\n');\n" * 900
         small, large = (text * 20)[:880], (text * 4000)[:199_800]
         ask = {"stream": True, "stream_options": {"include_usage": True}}
         self.files = {"small": write("small", "m", small), "large": write("large", "m", large),
@@ -173,9 +179,11 @@ class Stage:
                       "tls": write("tls", "tls", small), "stream": write("stream", "stream", small, **ask),
                       "anthropic": write("anthropic", "stream", small, stream=True, max_tokens=500),
                       "anthropic-small": write("anthropic-small", "m", small, max_tokens=500),
-                      "anthropic-large": write("anthropic-large", "m", large, max_tokens=500)}
+                      "anthropic-large": write("anthropic-large", "m", large, max_tokens=500),
+                      "huge": turns("huge", "m", code, 80), "cloud-huge": turns("cloud-huge", "cloud", code, 80),
+                      "anthropic-huge": turns("anthropic-huge", "m", code, 80, max_tokens=500)}
 
-    def start(self, which):
+    def start(self, which, cores=PROXY_CORE):
         """Starts a proxy; the milliseconds until it answered are kept in .start_ms."""
         port = free_port()
         if which == "nginx":
@@ -186,7 +194,7 @@ class Stage:
             (home / "gridtie.yaml").write_text(GRIDTIE.format(port=port, folder=self.folder, **self.ports))
             env = {k: v for k, v in os.environ.items() if not re.search(r"_API_(KEY|TOKEN)$|_proxy$", k, re.I)}
             env.update({"XDG_CONFIG_HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_RUNTIME_DIR": str(home), "HOME": str(home)})
-            process = Process(PROXY_CORE, [self.gridtie, "serve", "--config", home / "gridtie.yaml"], home, "gridtie", env)
+            process = Process(cores, [self.gridtie, "serve", "--config", home / "gridtie.yaml"], home, "gridtie", env)
         process.port = port
         ready(port)
         process.start_ms = (time.monotonic() - process.start_s) * 1000

@@ -265,7 +265,6 @@ void gemini_problem_of(struct arena *a, int status, yyjson_val *root, struct pro
     *ret = PROBLEM(error_of(status, word, message));
     ret->status = status;
     ret->detail = arena_copy(a, slice_first(message, DETAIL_BYTES));
-    ret->code = word.n ? arena_copy(a, slice_first(word, 64)) : SLICE_NONE;
     read_details(a, yyjson_obj_get(error, "details"), ret);
     if (err_row(ret->err)->fault == FAULT_CLIENT)
         ret->message = ret->detail;

@@ -19,7 +19,9 @@ struct error_row {
 static const struct error_row rows[] = {
     {ERR_CONTEXT_LENGTH, "invalid_request_error", "context_length_exceeded"},
     {ERR_CONTENT_FILTER, "invalid_request_error", "content_filter"},
-    {ERR_UNAUTHORIZED, "authentication_error", "invalid_api_key"},
+    {ERR_BAD_FIELD, "invalid_request_error", "invalid_value"},
+    {ERR_MISSING_FIELD, "invalid_request_error", "missing_required_parameter"},
+    {ERR_UNAUTHORIZED, "invalid_request_error", "invalid_api_key"},
     {ERR_PAYMENT, "insufficient_quota", "insufficient_quota"},
     {ERR_BUDGET_HELD, "rate_limit_error", "rate_limit_exceeded"},
     {ERR_FORBIDDEN, "permission_error", NULL},

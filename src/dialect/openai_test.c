@@ -567,7 +567,7 @@ TEST(openai_errors_are_written) {
         "{\"error\":{\"message\":\"the model does not exist here\",\"type\":\"invalid_request_error\",\"param\":null,"
         "\"code\":\"model_not_found\"}}");
     CHECK_EQ(status, 404);
-    CHECK(strstr(error_text(ERR_UNAUTHORIZED, &status), "authentication_error") != NULL);
+    CHECK(strstr(error_text(ERR_UNAUTHORIZED, &status), "\"invalid_api_key\"") != NULL);
     CHECK_EQ(status, 401);
     CHECK(strstr(error_text(ERR_NO_MEMORY, &status), "server_error") != NULL);
     CHECK_EQ(status, 503);

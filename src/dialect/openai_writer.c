@@ -75,9 +75,9 @@ static struct json_writer chunk_open(struct stream_writer *w, uint32_t choice, s
 
 static void chunk_close(struct stream_writer *w, struct slice logprobs, const char *finish, struct buf *out) {
     buf_append_char(out, w->plain ? '"' : '}');
-    if (logprobs.n) {
+    if (logprobs.n || w->plain) { // a completion must have the member
         buf_append_str(out, ",\"logprobs\":");
-        buf_append(out, logprobs);
+        buf_append(out, logprobs.n ? logprobs : SLICE("null"));
     }
     buf_append_str(out, ",\"finish_reason\":");
     if (finish) {

@@ -79,7 +79,7 @@ static bool list_is(const struct probe *p, const struct found_model *v, size_t n
         const struct found_model *a = &p->found[i], *b = &v[i];
         if (!slice_eq(a->name, b->name) || a->cloud != b->cloud || a->context != b->context ||
             a->has_zone != b->has_zone || a->zone != b->zone || a->vision != b->vision || a->tools != b->tools ||
-            a->thinking != b->thinking)
+            a->thinking != b->thinking || memcmp(&a->price, &b->price, sizeof a->price) != 0)
             return false;
     }
     return true;

@@ -11,6 +11,7 @@ struct found_model {
     bool has_zone;      // another gridtie says where it stands
     enum zone zone;
     int64_t context;             // 0 unknown
+    struct price price;          // what OpenRouter says; else unknown
     int vision, tools, thinking; // -1 not said, 0, 1
     int64_t size_bytes;
     struct slice family, quantization, parameter_size, digest;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists of models as upstreams give them: OpenAI and Anthropic {data: [{id, …}]}, Ollama and Gemini {models: [{name, …}]};
-// and what some say beside the name: context, capabilities, zone. The text is a stranger's: names are bounded and must be printable, what does not fit is left out. No I/O, all memory is the
+// and what some say beside the name: context, capabilities, price, zone. The text is a stranger's: names are bounded and must be printable, what does not fit is left out. No I/O, all memory is the
 // caller's arena.
 #include "base/json.h"
 #include "base/limits.h"
+#include "grid/catalogue.h"
 #include "grid/discovery.h"
 
 #define FOUND_MAX 4096
@@ -73,10 +74,30 @@ static void caps_read(yyjson_val *v, struct found_model *m) {
         m->thinking = list_has(params, "reasoning");
 }
 
+static int64_t usd_per_token(yyjson_val *pricing, const char *name) {
+    int64_t v;
+    return catalogue_picousd(json_get_str(pricing, name), 0, &v) ? v : -1;
+}
+
+// OpenRouter (and another gridtie): USD per token as text, "-1" where it depends. What also costs by the request is more
+// than a price per token can say.
+static struct price price_of(yyjson_val *v) {
+    yyjson_val *pricing = yyjson_obj_get(v, "pricing");
+    struct price p = PRICE_UNKNOWN;
+    if (usd_per_token(pricing, "request") > 0)
+        return p;
+    p.input = usd_per_token(pricing, "prompt");
+    p.output = usd_per_token(pricing, "completion");
+    p.cache_read = usd_per_token(pricing, "input_cache_read");
+    p.cache_write = usd_per_token(pricing, "input_cache_write");
+    return price_known(&p) ? p : PRICE_UNKNOWN;
+}
+
 static void data_entry(yyjson_val *v, struct found_model *m) {
     m->name = json_get_str(v, "id");
     m->owner = json_get_str(v, "owned_by");
     m->context = context_of(v);
+    m->price = price_of(v);
     m->has_zone = zone_parse(json_get_str(v, "zone"), &m->zone);
     caps_read(v, m);
 }
@@ -128,7 +149,7 @@ enum err found_read(enum dialect_id dialect, struct slice body, struct arena *a,
     yyjson_arr_foreach(list, i, max, item) {
         if (n == FOUND_MAX)
             break;
-        v[n] = (struct found_model){.vision = -1, .tools = -1, .thinking = -1};
+        v[n] = (struct found_model){.price = PRICE_UNKNOWN, .vision = -1, .tools = -1, .thinking = -1};
         if (ollama)
             ollama_entry(item, &v[n]);
         else if (gemini)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists of models in the three shapes, and what is no list.
+#include <stdio.h>
 #include "base/mem.h"
 #include "grid/discovery.h"
 #include "unit.h"
@@ -114,6 +115,36 @@ static const char whole[] =
     "{\"data\":[{\"id\":\"a\",\"owned_by\":\"x\",\"zone\":\"edge\",\"capabilities\":{\"vision\":true},"
     "\"architecture\":{\"input_modalities\":[\"image\"]},\"providers\":[{\"context_length\":1}]}]}";
 
+TEST(found_reads_what_openrouter_says_of_prices) {
+    static const struct {
+        const char *pricing;
+        int64_t input, output, cache_read;
+    } rows[] = {
+        {"{\"prompt\":\"0.0000025\",\"completion\":\"0.00001\",\"request\":\"0\",\"input_cache_read\":"
+         "\"0.00000125\"}",
+         2500000, 10000000, 1250000},
+        {"{\"prompt\":\"0\",\"completion\":\"0\"}", 0, 0, -1},
+        {"{\"prompt\":\"-1\",\"completion\":\"-1\"}", -1, -1, -1},
+        {"{\"prompt\":\"0.000001\",\"completion\":\"0.000001\",\"request\":\"0.005\"}", -1, -1, -1},
+        {"{\"prompt\":\"0.000001\"}", -1, -1, -1},
+        {"{\"input\":0.88,\"output\":0.88}", -1, -1, -1},
+        {"{\"prompt\":0.88,\"completion\":\"1e9\"}", -1, -1, -1},
+        {"7", -1, -1, -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena a;
+        arena_init(&a, 1u << 20, 0);
+        struct found_model *v;
+        size_t n;
+        char body[512];
+        (void)snprintf(body, sizeof body, "{\"data\":[{\"id\":\"m\",\"pricing\":%s}]}", rows[i].pricing);
+        CHECK_EQ(found_read(DIALECT_OPENAI, slice_str(body), &a, &v, &n), ERR_OK);
+        CHECK_EQ(v[0].price.input, rows[i].input);
+        CHECK_EQ(v[0].price.output, rows[i].output);
+        CHECK_EQ(v[0].price.cache_read, rows[i].cache_read);
+        arena_done(&a);
+    }
+}
 TEST(found_every_cut_is_no_list) {
     for (size_t n = 0; n < sizeof whole - 1; n++) {
         struct arena a;

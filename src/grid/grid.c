@@ -137,6 +137,11 @@ static enum err found_row(struct snapshot *s, struct endpoint *e, const struct f
     t->vision = m->vision > 0;
     t->tools = m->tools > 0;
     t->thinking = m->thinking > 0;
+    if (t->price_from == PRICE_FROM_NOBODY && price_known(&m->price) &&
+        e->provider->quirks & QUIRK_PREFERENCES) { // the word of whom it is paid to
+        t->price = m->price;
+        t->price_from = PRICE_FROM_LIST;
+    }
     snapshot_complete(s, t);
     t->size_bytes = m->size_bytes;
     t->family = arena_copy(a, m->family);

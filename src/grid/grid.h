@@ -142,7 +142,7 @@ struct target_live {
 enum engine_draft { DRAFT_NONE, DRAFT_ASKED, DRAFT_WORKS, DRAFT_REFUSED };
 enum engine_state { ENGINE_OFF, ENGINE_STARTING, ENGINE_READY, ENGINE_FAILED };
 
-enum price_from { PRICE_FROM_NOBODY, PRICE_FROM_CONFIG, PRICE_FROM_CATALOGUE, PRICE_FROM_OWN, PRICE_FROM_ENERGY };
+enum price_from { PRICE_FROM_NOBODY, PRICE_FROM_CONFIG, PRICE_FROM_CATALOGUE, PRICE_FROM_OWN, PRICE_FROM_ENERGY, PRICE_FROM_LIST };
 
 struct target {
     const char *name;   // "groq/llama-3.3-70b", "local/smollm2:135m"
@@ -195,7 +195,7 @@ void snapshot_ask_again(const struct snapshot *s);
 // The path of a request to this model, in the arena; wire_path is the dialect's ("/chat/completions"). Empty: no memory.
 struct slice endpoint_path(const struct endpoint *e, struct slice model, const char *wire_path, struct arena *a);
 
-const char *price_from_name(enum price_from f); // "config", "catalogue", "own", "energy"; NULL: nobody
+const char *price_from_name(enum price_from f); // "config", "catalogue", "own", "energy", "list"; NULL: nobody
 
 struct grid;
 // Main thread. changed(ctx, snapshot) is called with a fresh reference whenever there is a new snapshot (first time

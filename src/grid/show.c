@@ -187,12 +187,29 @@ static struct sums models_put(struct json_writer *w, const struct snapshot *s, c
     return sums;
 }
 
+// The local engine is not probed: how it is follows from what its servers do.
+static const char *engine_word(const struct snapshot *s, const struct endpoint *e) {
+    size_t n[ENGINE_FAILED + 1] = {0};
+    for (size_t i = 0; i < s->n_targets; i++)
+        if (s->targets[i].endpoint == e && !s->targets[i].alias_of)
+            n[LOAD(s->targets[i].live->engine_state) & 3]++;
+    if (n[ENGINE_READY])
+        return "ready";
+    if (n[ENGINE_STARTING])
+        return "loading";
+    return n[ENGINE_FAILED] ? "failed" : "idle";
+}
+
+static bool is_sick(const struct target *t) {
+    return t->endpoint->engine ? LOAD(t->live->engine_state) == ENGINE_FAILED : LOAD(t->live->health.sick);
+}
+
 // Models that are sick though their endpoint may be well.
 static void sick_put(struct json_writer *w, const struct snapshot *s, const struct endpoint *e) {
     json_key(w, "failing_models");
     json_arr(w);
     for (size_t i = 0; i < s->n_targets; i++)
-        if (s->targets[i].endpoint == e && !s->targets[i].alias_of && LOAD(s->targets[i].live->health.sick))
+        if (s->targets[i].endpoint == e && !s->targets[i].alias_of && is_sick(&s->targets[i]))
             json_put_str(w, s->targets[i].model);
     json_arr_end(w);
 }
@@ -241,7 +258,7 @@ static void endpoint_row(struct json_writer *w, const struct snapshot *s, size_t
     json_kv_bool(w, "any_model", snapshot_endpoint_open(s, i));
     struct sums sums = models_put(w, s, e);
     const struct endpoint_live *live = snapshot_endpoint_live(s, i);
-    json_kv_cstr(w, "health", health_name(endpoint_health(s, i)));
+    json_kv_cstr(w, "health", e->engine ? engine_word(s, e) : health_name(endpoint_health(s, i)));
     json_kv_int(w, "relapses", LOAD(live->health.flaps));
     json_kv_int(w, "next_try_ms", health_wait_ms(&live->health, clock_mono_ms()));
     sick_put(w, s, e);

@@ -170,10 +170,10 @@ enum err snapshot_add_endpoint(struct snapshot *s, struct endpoint *e, bool open
     return ERR_OK;
 }
 
-// ---- what a model costs and can: config's word, then one's own machine, then the catalogue
+// ---- what a model costs and can: config's word, then one's own machine, then its provider's list, then the catalogue
 
 const char *price_from_name(enum price_from f) {
-    static const char *const names[] = {NULL, "config", "catalogue", "own", "energy"};
+    static const char *const names[] = {NULL, "config", "catalogue", "own", "energy", "list"};
     return names[f];
 }
 

@@ -53,6 +53,8 @@ struct scanner {
     const struct pattern *pattern;
     struct spans *out;
     struct chain chain; // the last one
+    size_t letter_read; // letters were looked for before this
+    size_t letter;      // where the last one stands, plus 1; 0 none yet
     enum err err;
 };
 
@@ -64,7 +66,8 @@ struct detector {
     uint64_t id;
     hs_database_t *base, *words;
     struct row *rows;
-    uint16_t of_run[RUN_MOST][RUN_ROWS]; // rows of DIGITS that a run of so many can be; 0 ends
+    // Rows of DIGITS that so many can be: in a run, and with something between them (the last: so many or more); 0 ends.
+    uint16_t of_run[RUN_MOST][RUN_ROWS], of_chain[RUN_MOST][RUN_ROWS];
     uint32_t *word_bytes;
     size_t n_words, least_bytes;
     pcre2_general_context *memory;
@@ -226,12 +229,24 @@ static int row_match(struct scanner *s, const struct row *row, size_t from, size
     }
 }
 
+// Is there one in the NEAR_BYTES before `from`, or from there on before `hit`? Rows of numbers have none for long.
+static bool letter_is_near(struct scanner *s, size_t from, size_t hit) {
+    if (s->letter_read + NEAR_BYTES < from)
+        s->letter_read = from - NEAR_BYTES;
+    for (; s->letter_read < hit; s->letter_read++)
+        if (((unsigned char)s->text.p[s->letter_read] | 32u) - 'a' < 26)
+            s->letter = s->letter_read + 1;
+    return s->letter && s->letter + NEAR_BYTES > from;
+}
+
 // Most numbers stand beside no word that would make them something: not worth an expression. No row reads a byte twice.
 static bool may_be_near(struct scanner *s, size_t index, size_t from, size_t hit) {
     struct progress *p = &s->progress[index];
     const char *near = s->pattern->near;
     if (!near[0] || s->text.n < 2 * NEAR_BYTES)
         return true;
+    if (!letter_is_near(s, from, hit))
+        return false;
     if (p->read + NEAR_BYTES < from)
         p->read = from - NEAR_BYTES;
     for (; p->read < hit; p->read++) {
@@ -331,8 +346,11 @@ static int on_anchor(unsigned id, unsigned long long from, unsigned long long to
     (void)flags;
     size_t index = id;
     const struct chain *c = patterns[id].least && is_digit(s->text.p[to - 1]) ? chain_of(s, (size_t)to - 1) : NULL;
-    if (c && c->run && c->digits < RUN_MOST) {
-        for (const uint16_t *row = s->d->of_run[c->digits]; *row && !s->err; row++)
+    if (c && c->run && c->digits >= RUN_MOST)
+        return 0;
+    if (c) {
+        size_t n = c->digits < RUN_MOST ? c->digits : RUN_MOST - 1;
+        for (const uint16_t *row = c->run ? s->d->of_run[n] : s->d->of_chain[n]; *row && !s->err; row++)
             s->err = row_confirm(s, *row, (size_t)to) ? ERR_OK : ERR_LIMIT;
         return s->err != ERR_OK;
     }
@@ -377,6 +395,7 @@ static enum err scan(struct scanner *s, struct slice text, struct spans *out) {
     s->out = out;
     s->err = ERR_OK;
     s->chain = (struct chain){0};
+    s->letter_read = s->letter = 0;
     memset(s->progress, 0, n_patterns * sizeof *s->progress);
     hs_error_t rc = hs_scan(d->base, text.p, (unsigned)text.n, 0, s->scratch, on_anchor, s);
     if (rc == HS_SUCCESS && d->words)
@@ -465,12 +484,15 @@ static void rows_link(struct detector *d) {
 }
 
 // All rows of DIGITS have one anchor.
-static void runs_list(struct detector *d) {
-    unsigned count[RUN_MOST] = {0};
+static void digits_list(struct detector *d) {
+    unsigned runs[RUN_MOST] = {0}, chains[RUN_MOST] = {0};
     for (size_t i = 0; i < n_patterns; i++)
-        for (unsigned n = 0; n < RUN_MOST; n++)
-            if (patterns[i].least && patterns[i].runs & 1u << n && count[n] < RUN_ROWS - 1)
-                d->of_run[n][count[n]++] = (uint16_t)i;
+        for (unsigned n = 0; n < RUN_MOST && patterns[i].least; n++) {
+            if (patterns[i].runs & 1u << n && runs[n] < RUN_ROWS - 1)
+                d->of_run[n][runs[n]++] = (uint16_t)i;
+            if (patterns[i].least <= n && chains[n] < RUN_ROWS - 1)
+                d->of_chain[n][chains[n]++] = (uint16_t)i;
+        }
 }
 
 static enum err words_take(struct detector *d, const struct detector_options *o, struct buf *problem) {
@@ -495,7 +517,7 @@ static enum err detector_fill(struct detector *d, const struct detector_options 
     if (e)
         return e;
     rows_link(d);
-    runs_list(d);
+    digits_list(d);
     return words_take(d, o, problem);
 }
 

@@ -83,9 +83,17 @@ static uint32_t fold_at(struct slice s, size_t *ret_step) {
 
 static size_t first_to_fold(struct slice s) {
     size_t step;
-    for (size_t i = 0; i < s.n; i += step)
-        if (fold_at(slice_from(s, i), &step) != FOLD_SAME)
+    for (size_t i = 0; i < s.n; i += step) {
+        uint64_t eight;
+        for (; i + sizeof eight <= s.n; i += sizeof eight) { // ASCII stays
+            memcpy(&eight, s.p + i, sizeof eight);
+            if (eight & UINT64_C(0x8080808080808080))
+                break;
+        }
+        step = 1;
+        if (i < s.n && fold_at(slice_from(s, i), &step) != FOLD_SAME)
             return i;
+    }
     return s.n;
 }
 

@@ -233,7 +233,19 @@ static void list_models(struct call *c, const char *open, const char *item, cons
     buf_done(&out);
 }
 
+// The answer to /models as it was told, if it was.
+static bool call_own_list(struct call *c) {
+    pthread_mutex_lock(&c->s->lists_lock);
+    struct slice list = arena_copy(c->a, buf_slice(&c->s->list));
+    pthread_mutex_unlock(&c->s->lists_lock);
+    if (list.n)
+        answer_whole(c, 200, "application/json", list);
+    return list.n > 0;
+}
+
 static void call_models(struct call *c) {
+    if (call_own_list(c))
+        return;
     if (headers_get(&c->r->headers, "anthropic-version").p)
         list_models(c, "{\"data\":[",
                     "{\"type\":\"model\",\"id\":\"%\",\"display_name\":\"%\",\"created_at\":\"2025-01-01T00:00:00Z\"}",
@@ -312,7 +324,7 @@ static void call_script(struct call *c) {
     answer_json(c, e ? 400 : 200, e ? "{\"ok\":false,\"error\":\"not a list of orders\"}" : "{\"ok\":true}");
 }
 
-// {"models": "a,b", "status": 503}, both optional
+// {"models": "a,b", "list": "the text of a whole answer", "status": 503}, all optional
 static void call_set_models(struct call *c) {
     struct json_doc doc;
     struct json_error why;
@@ -322,6 +334,8 @@ static void call_set_models(struct call *c) {
     pthread_mutex_lock(&c->s->lists_lock);
     if (models.p)
         (void)snprintf(c->s->models, sizeof c->s->models, "%.*s", SLICE_FMT(models));
+    buf_clear(&c->s->list);
+    buf_append(&c->s->list, json_get_str(root, "list"));
     c->s->list_status = (int)json_get_int(root, "status", 200);
     pthread_mutex_unlock(&c->s->lists_lock);
     answer_json(c, ok ? 200 : 400, ok ? "{\"ok\":true}" : "{\"ok\":false}");

@@ -11,6 +11,7 @@ struct sim {
     // What its lists show; POST /sim/models changes it.
     pthread_mutex_t lists_lock;
     char models[4096]; // "a,b,c"
+    struct buf list;   // the whole answer to GET /models instead; empty: made of the names
     int list_status;   // 200, or the error that every list answers
 };
 

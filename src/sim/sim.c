@@ -201,6 +201,7 @@ int sim_main(int argc, char **argv) {
     s->defaults = o.defaults;
     s->owner = o.owner;
     s->list_status = 200;
+    buf_init(&s->list, 1u << 20);
     (void)pthread_mutex_init(&s->lists_lock, NULL);
     (void)snprintf(s->models, sizeof s->models, "%s", o.models);
     return sim_run(s, &o);

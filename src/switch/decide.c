@@ -78,12 +78,12 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
     if (t->caps_known && r->tools && !t->tools && !target_emulates_tools(t))
         return cannot_call_tools;
     const char *unable = task_out(r, t);
-    if (!unable)
-        unable = media_out(r, dialect_get(t->endpoint->provider->dialect));
     if (unable)
         return unable;
     if (r->kept && (int)t->endpoint->provider->dialect != r->dialect)
         return "does not have the cachedContent";
+    if ((unable = media_out(r, dialect_get(t->endpoint->provider->dialect))))
+        return unable;
     if (r->has_remote_media && engine)
         return "would fetch a remote image by itself";
     if (t->context > 0 && x->estimated_tokens / 4 > t->context)

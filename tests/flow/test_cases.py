@@ -3,6 +3,7 @@
 
     What it shows, in a sentence or more.
     == config                      YAML; URL stands for the provider's address; left out: one endpoint per dialect
+    == upstream lists              what its list of models says, which the daemon reads first
     == client METHOD PATH          the client's request: headers as `name: value`, an empty line, the body
     == upstream gets METHOD PATH   what the provider must have got: headers (those named), an empty line, the body.
                                    `{…}` in JSON strings and bodies is a wildcard; a JSON body is compared by value
@@ -21,7 +22,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import DIALECTS
+from harness import DIALECTS, eventually
 
 CASES = sorted((Path(__file__).resolve().parent.parent / "cases").glob("*.case"))
 
@@ -34,7 +35,7 @@ def parse(path):
     for title, text in zip(parts[1::2], parts[2::2]):
         text = text.removeprefix("\n")
         headers, body = {}, text
-        if not title.startswith(("config", "ledger")):
+        if not title.startswith(("config", "ledger", "upstream lists")):
             head, _, body = text.partition("\n\n") if not text.startswith("\n") else ("", "", text[1:])
             for line in head.splitlines():
                 name, _, value = line.partition(":")
@@ -150,7 +151,12 @@ def run_case(sim, gridtie, path):
     sections = parse(path)
     config = next((yaml.safe_load(b.replace("URL", sim.url)) for t, _, b in sections if t == "config"),
                   {"endpoints": [sim.endpoint(d, d) for d in DIALECTS]})
+    lists = [body for title, _, body in sections if title == "upstream lists"]
+    if lists:
+        assert sim.post("/sim/models", {"list": lists[0]}).status == 200
     daemon = gridtie(config)
+    if lists:
+        eventually(lambda: not any(e["any_model"] for e in daemon.get("/gridtie/v1/endpoints").json["endpoints"]), 10, "the list")
     for exchange in exchanges_of(sections):
         run_exchange(sim, daemon, exchange)
 

@@ -269,6 +269,26 @@ def test_a_client_that_leaves_while_a_model_loads_is_noticed(engine, client):
     assert daemon.get("/gridtie/v1/log").json["exchanges"][0]["err"] == "client_gone"
 
 
+@fake
+def test_endpoints_say_how_the_engine_is(engine):
+    def health(daemon):
+        return daemon.get("/gridtie/v1/endpoints").json["endpoints"][0]["health"]
+
+    daemon = engine("ok")
+    assert health(daemon) == "idle"
+    assert ask(daemon, "openai", "local/m")[0].status == 200
+    assert health(daemon) == "ready" and "ready" in daemon.cli("endpoints").stdout
+    assert daemon.post("/gridtie/v1/unload", {"model": "m"}).status == 200
+    eventually(lambda: health(daemon) == "idle", 20, "the unloading")
+    daemon = engine("never", engine={"ping": "50ms", "wait": "500ms"})
+    stream(daemon, "openai")
+    assert health(daemon) == "loading"
+    daemon = engine("crash")
+    assert ask(daemon, "openai", "local/m", timeout=60)[0].status >= 500
+    assert health(daemon) == "failed"
+    assert daemon.get("/gridtie/v1/endpoints").json["endpoints"][0]["failing_models"] == ["m"]
+
+
 # ---- what a model can't do
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes over the wire, held against what its owners publish: OpenAI's description of its API for requests, answers and
-every event of a stream. What is told are recorded streams of all providers (../shared/vectors), as every client hears them."""
+every event of a stream, Ollama's for answers and lists. What is told are recorded streams of all providers
+(../shared/vectors), as every client hears them."""
 import json
 
 import pytest
@@ -29,7 +30,7 @@ class Described:
         self.validator = Draft202012Validator
         self.components = loosened(yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["components"])
         self.made, self.events = {}, {}
-        for row in self.components["schemas"]["ResponseStreamEvent"]["anyOf"]:
+        for row in self.components["schemas"].get("ResponseStreamEvent", {"anyOf": []})["anyOf"]:
             name = row["$ref"].split("/")[-1]
             self.events[self.components["schemas"][name]["properties"]["type"]["enum"][0]] = name
 
@@ -50,6 +51,31 @@ class Described:
 @pytest.fixture(scope="module")
 def described():
     return Described(OPENAPI)
+
+
+@pytest.fixture(scope="module")
+def ollama():
+    return Described(VECTORS / "ollama+ollama/openapi.yaml")
+
+
+@pytest.mark.parametrize("upstream", [d for d in DIALECTS if d != "ollama"])
+def test_answers_for_an_ollama_client_are_as_described(three, ollama, upstream):
+    for what in ORDERS:
+        for stream in (False, True):
+            reply, _ = ask(three.daemon, "ollama", f"{upstream}/m", order(**what), stream, tools=True)
+            lines = [json.loads(line) for line in reply.text.splitlines()]
+            for j in lines:
+                ollama.check("ChatStreamEvent" if stream else "ChatResponse", j)
+            assert [j["done"] for j in lines] == [False] * (len(lines) - 1) + [True]
+            body = {"model": f"{upstream}/m", "prompt": order(**what), "stream": stream}
+            for line in three.daemon.post("/api/generate", body).text.splitlines():
+                ollama.check("GenerateStreamEvent" if stream else "GenerateResponse", json.loads(line))
+
+
+@pytest.mark.parametrize("method, path, schema", [("GET", "/api/tags", "ListResponse"), ("GET", "/api/ps", "PsResponse"),
+                                                  ("GET", "/api/version", "VersionResponse"), ("POST", "/api/show", "ShowResponse")])
+def test_ollamas_lists_are_as_described(three, ollama, method, path, schema):
+    ollama.check(schema, three.daemon.call(method, path, {"model": "openai/m"} if method == "POST" else None).json)
 
 
 @pytest.mark.parametrize("upstream", FOLDERS)
@@ -102,6 +128,68 @@ def test_a_stream_that_breaks_is_as_described(three, described, upstream):
         described.check_events(reply.body)
     else:
         described.check("ResponseErrorEvent", json.loads(sse(reply.body)[-1][1]))
+
+
+def check_chunks(described, body, schema, asked, finishes):
+    """What the description says of each chunk, and what it says in words of the stream."""
+    datas = [data for _, data in sse(body)]
+    assert datas[-1] == "[DONE]" and datas.count("[DONE]") == 1
+    chunks = [json.loads(data) for data in datas[:-1]]
+    for member in ("id", "created", "model", "object"):
+        assert len({c[member] for c in chunks}) == 1, f"{member} changes"
+    assert isinstance(chunks[0]["created"], int)
+    for c in chunks:
+        for choice in c["choices"]:
+            assert "finish_reason" in choice
+        assert asked == ("usage" in c), "usage is in all pieces or in none"
+        assert bool(c.get("usage")) == (not c["choices"]), "counts come once, behind the choices"
+        pieces = [{**x, "finish_reason": x["finish_reason"] or "stop"} for x in c["choices"]]  # null is the right word before
+        described.check(schema, {**{k: v for k, v in c.items() if v is not None}, "choices": pieces})
+    assert [x["finish_reason"] for c in chunks for x in c["choices"] if x["finish_reason"]] == [finishes]
+
+
+@pytest.mark.parametrize("upstream", [d for d in DIALECTS if d != "openai"])
+@both
+def test_answers_for_a_chat_client_are_as_described(three, described, upstream, stream):
+    finishes = {"length": "length", "filter": "stop" if upstream == "ollama" else "content_filter"}  # Ollama has no word for it
+    for what in ORDERS:
+        for asked in (False, True) if stream else (True,):
+            more = {"stream_options": {"include_usage": asked}} if stream else {}
+            reply, a = ask(three.daemon, "openai", f"{upstream}/m", order(**what), stream, tools=True, think=True, **more)
+            assert reply.status == 200 and a.ended
+            if stream:
+                check_chunks(described, reply.body, "CreateChatCompletionStreamResponse", asked,
+                             "tool_calls" if "tool_calls" in what else finishes.get(what.get("finish"), "stop"))
+            else:
+                described.check("CreateChatCompletionResponse", reply.json)
+
+
+@pytest.mark.parametrize("upstream", [d for d in DIALECTS if d != "openai"])
+def test_completions_are_as_described(three, described, upstream):
+    body = {"model": f"{upstream}/m", "prompt": order(text="Once upon a time.", chunk_chars=4)}
+    described.check("CreateCompletionResponse", three.daemon.post("/v1/completions", body).json)
+    for asked in (False, True):
+        reply = three.daemon.post("/v1/completions", {**body, "stream": True, "stream_options": {"include_usage": asked}})
+        check_chunks(described, reply.body, "CreateCompletionResponse", asked, "stop")
+
+
+@pytest.mark.parametrize("upstream", DIALECTS)
+def test_errors_and_lists_are_as_described(three, described, upstream):
+    known = {"rate_limit": (429, "rate_limit_exceeded"), "quota": (429, "insufficient_quota"), "overloaded": (503, None),
+             "context_length": (400, "context_length_exceeded"), "server_error": (502, None)}
+    for error, (status, code) in known.items():
+        for path, body in (chat("openai", f"{upstream}/m", order(error=error)), chat("responses", f"{upstream}/m", order(error=error))):
+            reply = three.daemon.post(path, body)
+            assert reply.status == status
+            described.check("ErrorResponse", reply.json)
+            told = upstream != "gemini" or error != "quota"  # Google has one word for both
+            assert code in (None, reply.json["error"]["code"]) or not told
+    for body, param, code in (({}, "model", "missing_required_parameter"), ({"model": "x"}, "messages", "missing_required_parameter"),
+                              ({"model": 1}, "model", "invalid_value")):
+        error = three.daemon.post("/v1/chat/completions", body).json["error"]
+        assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", param, code)
+    described.check("ListModelsResponse", three.daemon.get("/v1/models").json)
+    described.check("Model", three.daemon.get(f"/v1/models/{upstream}/m").json)
 
 
 def test_counted_tokens_are_as_described(three, described):

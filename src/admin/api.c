@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The daemon's own API under /gridtie/v1, and /healthz, /metrics, /. Questions to the ledger run off the loop; a client
 // that leaves meanwhile only loses its answer. Answers are JSON; errors have the OpenAI shape.
-#include "admin/api.h"
+#include "admin/errand.h"
 #include <unistd.h>
 #include "admin/models.h"
 #include "base/clock.h"
@@ -33,65 +33,49 @@ void api_respond_error(struct conn *c, struct slice path, enum err e, const char
 // ---- pages
 
 struct page {
-    struct guest guest; // first
-    struct conn *conn;  // NULL: the client is gone
+    struct errand errand; // first
     const struct daemon *d;
     struct snapshot *snap; // a reference
     const char *content_type;
     api_page_fn *write;
-    struct buf out;
 };
 
-static void page_gone(struct guest *g) {
-    ((struct page *)(void *)g)->conn = NULL;
+static struct page *page_of(struct errand *e) {
+    return (struct page *)(void *)e;
 }
 
-static void page_work(void *arg) {
-    struct page *p = arg;
-    p->write(p->d, p->snap, &p->out);
+static void page_work(struct errand *e) {
+    page_of(e)->write(page_of(e)->d, page_of(e)->snap, &e->out);
 }
 
-static void page_respond(struct conn *c, const char *content_type, struct buf *out) {
-    if (strcmp(content_type, "application/json") == 0)
-        api_respond_json(c, 200, out);
-    else
-        conn_give(c, 200, content_type, NULL, out);
-    buf_done(out);
+static void page_done(struct errand *e) {
+    if (e->err || strcmp(page_of(e)->content_type, "application/json") == 0)
+        errand_answer(e, NULL);
+    else if (e->conn)
+        conn_give(e->conn, 200, page_of(e)->content_type, NULL, &e->out);
 }
 
-static void page_done(void *arg) {
-    struct page *p = arg;
-    if (p->conn) {
-        conn_set_user(p->conn, NULL);
-        page_respond(p->conn, p->content_type, &p->out);
-    }
-    buf_done(&p->out);
-    snapshot_unref(p->snap);
-    mem_free(p);
-}
-
-static bool page_offload(struct shift *s, const struct page *given) {
-    struct page *p = mem_alloc(sizeof *p);
-    if (!p)
-        return false;
-    *p = *given;
-    conn_set_user(p->conn, &p->guest);
-    if (loop_offload(&s->worker.loop, page_work, page_done, p) == ERR_OK)
-        return true;
-    conn_set_user(p->conn, NULL);
-    mem_free(p);
-    return false;
+static void page_drop(struct errand *e) {
+    snapshot_unref(page_of(e)->snap);
+    errand_free(e);
 }
 
 void api_page(struct shift *s, struct conn *c, const char *content_type, api_page_fn *write) {
-    struct page p = {.guest.gone = page_gone, .conn = c, .d = s->d, .content_type = content_type, .write = write};
-    buf_init(&p.out, PAGE_BYTES);
-    p.snap = snapshot_ref(s->worker.snap);
-    if (p.snap->n_targets > PAGE_TARGETS && page_offload(s, &p))
+    struct page *p = mem_zalloc(sizeof *p);
+    if (!p) {
+        errand_start(s, c, NULL);
         return;
-    page_work(&p);
-    page_respond(c, content_type, &p.out);
-    snapshot_unref(p.snap);
+    }
+    p->errand = (struct errand){
+        .path = "/gridtie", .out = BUF_INIT(PAGE_BYTES), .work = page_work, .done = page_done, .drop = page_drop};
+    p->d = s->d;
+    p->snap = snapshot_ref(s->worker.snap);
+    p->content_type = content_type;
+    p->write = write;
+    if (p->snap->n_targets > PAGE_TARGETS)
+        errand_start(s, c, &p->errand);
+    else
+        errand_run(c, &p->errand);
 }
 
 // ---- questions to the ledger
@@ -99,72 +83,45 @@ void api_page(struct shift *s, struct conn *c, const char *content_type, api_pag
 enum question { ASK_WHY, ASK_LOG, ASK_TOTALS };
 
 struct call {
-    struct guest guest; // first
-    struct conn *conn;  // NULL: the client is gone
+    struct errand errand; // first
     struct ledger *ledger;
     enum question question;
     struct log_filter filter;
     char id[64], model[256], target[256], status[16];
-    struct buf out;
-    enum err err;
 };
 
-static void call_gone(struct guest *g) {
-    ((struct call *)(void *)g)->conn = NULL;
-}
-
-static void call_work(void *arg) {
-    struct call *k = arg;
+static void call_work(struct errand *e) {
+    struct call *k = (struct call *)(void *)e;
     switch (k->question) {
     case ASK_WHY:
-        k->err = ledger_why(k->ledger, slice_str(k->id), &k->out);
+        e->err = ledger_why(k->ledger, slice_str(k->id), &e->out);
         break;
     case ASK_LOG:
-        k->err = ledger_log(k->ledger, &k->filter, &k->out);
+        e->err = ledger_log(k->ledger, &k->filter, &e->out);
         break;
     case ASK_TOTALS:
-        k->err = ledger_totals(k->ledger, &k->out);
+        e->err = ledger_totals(k->ledger, &e->out);
         break;
     }
 }
 
-static void call_done(void *arg) {
-    struct call *k = arg;
-    if (k->conn)
-        conn_set_user(k->conn, NULL);
-    if (k->conn && k->err)
-        api_respond_error(k->conn, SLICE("/gridtie"), k->err,
-                          k->err == ERR_NOT_FOUND ? "no request of that id is recorded" : NULL);
-    else if (k->conn)
-        api_respond_json(k->conn, 200, &k->out);
-    buf_done(&k->out);
-    mem_free(k);
+static void call_done(struct errand *e) {
+    errand_answer(e, e->err == ERR_NOT_FOUND ? "no request of that id is recorded" : NULL);
 }
 
-static struct call *call_new(struct shift *s, struct conn *c, enum question q) {
+static struct call *call_new(struct shift *s, enum question q) {
     struct call *k = mem_zalloc(sizeof *k);
     if (!k)
         return NULL;
-    k->guest.gone = call_gone;
-    k->conn = c;
+    k->errand = (struct errand){.path = "/gridtie", .out = BUF_INIT(64u << 20), .work = call_work, .done = call_done};
     k->ledger = s->d->ledger;
     k->question = q;
     k->filter.limit = 50;
-    buf_init(&k->out, 64u << 20);
     return k;
 }
 
 static void call_start(struct shift *s, struct conn *c, struct call *k) {
-    if (!k) {
-        api_respond_error(c, SLICE("/gridtie"), ERR_NO_MEMORY, NULL);
-        return;
-    }
-    conn_set_user(c, &k->guest);
-    if (loop_offload(&s->worker.loop, call_work, call_done, k) == ERR_OK)
-        return;
-    conn_set_user(c, NULL);
-    mem_free(k);
-    api_respond_error(c, SLICE("/gridtie"), ERR_BUSY, NULL);
+    errand_start(s, c, k ? &k->errand : NULL);
 }
 
 // ---- query strings
@@ -179,14 +136,14 @@ struct slice api_query(struct slice query, const char *name, char *to, size_t ro
 }
 
 static void serve_why(struct shift *s, struct conn *c, struct slice id) {
-    struct call *k = call_new(s, c, ASK_WHY);
+    struct call *k = call_new(s, ASK_WHY);
     if (k && id.n < sizeof k->id)
         memcpy(k->id, id.p, id.n);
     call_start(s, c, k);
 }
 
 static void serve_log(struct shift *s, struct conn *c, struct slice query) {
-    struct call *k = call_new(s, c, ASK_LOG);
+    struct call *k = call_new(s, ASK_LOG);
     char number[24];
     uint64_t v;
     if (k) {
@@ -351,7 +308,7 @@ static bool serve_get(struct shift *s, struct conn *c, const struct http_request
     else if (slice_is(p, "/gridtie/v1/log"))
         serve_log(s, c, r->query);
     else if (slice_is(p, "/gridtie/v1/totals"))
-        call_start(s, c, call_new(s, c, ASK_TOTALS));
+        call_start(s, c, call_new(s, ASK_TOTALS));
     else if (slice_starts(p, "/gridtie/v1/why/"))
         serve_why(s, c, slice_from(p, sizeof "/gridtie/v1/why/" - 1));
     else

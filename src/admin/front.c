@@ -114,7 +114,8 @@ static enum err err_of_status(int status) {
 static void front_error_body(void *ctx, struct slice path, int status, const char *text, struct buf *out) {
     int ignored;
     (void)ctx;
-    error_of_path(path, err_of_status(status), text, out, &ignored);
+    bool bare = strcmp(text, http_status_text(status)) == 0; // a refusal of front_head: the error's own text says more
+    error_of_path(path, err_of_status(status), bare ? NULL : text, out, &ignored);
 }
 
 const struct server_hooks front_hooks = {.on_head = front_head,

@@ -2,7 +2,7 @@
 // The API of privacy: receipts and their proof, what detection finds in a text, and what of a request would leave. All of
 // it runs off the loop; a client that leaves meanwhile only loses its answer. A text that is looked at is the asker's own
 // and goes nowhere else.
-#include "admin/api.h"
+#include "admin/errand.h"
 #include "admin/keeper.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -11,8 +11,7 @@
 enum question { ASK_LIST, ASK_HEAD, ASK_VERIFY, ASK_SCAN, ASK_PREVIEW };
 
 struct asking {
-    struct guest guest; // first
-    struct conn *conn;  // NULL: the client is gone
+    struct errand errand; // first
     const struct keeper *k;
     enum question question;
     struct receipts_filter filter;
@@ -21,8 +20,6 @@ struct asking {
     struct standin_key key;
     char *text;
     size_t text_bytes;
-    struct buf out;
-    enum err err;
 };
 
 // ---- looking into a text
@@ -39,7 +36,7 @@ static void put_find(struct json_writer *w, const struct body *b, const struct m
 }
 
 static void scan_write(struct asking *q, const struct body *b) {
-    struct json_writer w = JSON_WRITER(&q->out);
+    struct json_writer w = JSON_WRITER(&q->errand.out);
     json_obj(&w);
     json_key(&w, "found");
     json_arr(&w);
@@ -50,7 +47,7 @@ static void scan_write(struct asking *q, const struct body *b) {
 }
 
 static enum err preview_write(struct asking *q, struct body *b) {
-    struct json_writer w = JSON_WRITER(&q->out);
+    struct json_writer w = JSON_WRITER(&q->errand.out);
     struct replaced r;
     enum err e = body_replace(b, &q->key, false, &r);
     if (e)
@@ -90,90 +87,67 @@ static enum err text_look(struct asking *q) {
     return e;
 }
 
-static void asking_work(void *arg) {
-    struct asking *q = arg;
+static struct asking *asking_of(struct errand *e) {
+    return (struct asking *)(void *)e;
+}
+
+static void asking_work(struct errand *e) {
+    struct asking *q = asking_of(e);
     bool ok;
     switch (q->question) {
     case ASK_LIST:
-        q->err = receipts_list(q->k->state_dir, &q->filter, &q->out);
+        e->err = receipts_list(q->k->state_dir, &q->filter, &e->out);
         break;
     case ASK_HEAD:
-        q->err = receipts_head(q->k->state_dir, &q->out);
+        e->err = receipts_head(q->k->state_dir, &e->out);
         break;
     case ASK_VERIFY:
-        q->err = receipts_verify(q->k->state_dir, slice_str(q->anchor), &q->out, &ok);
+        e->err = receipts_verify(q->k->state_dir, slice_str(q->anchor), &e->out, &ok);
         break;
     case ASK_SCAN:
     case ASK_PREVIEW:
-        q->err = text_look(q);
+        e->err = text_look(q);
         break;
     }
-    if (!q->err && q->out.failed)
-        q->err = ERR_NO_MEMORY;
 }
 
 // ---- asking and answering
 
-static void asking_gone(struct guest *g) {
-    ((struct asking *)(void *)g)->conn = NULL;
-}
-
-static void asking_free(struct asking *q) {
+static void asking_drop(struct errand *e) {
+    struct asking *q = asking_of(e);
     if (q->text)
         wipe(q->text, q->text_bytes);
-    if (q->out.p)
-        wipe(q->out.p, q->out.cap);
+    if (e->out.p)
+        wipe(e->out.p, e->out.cap);
     mem_free(q->text);
-    buf_done(&q->out);
     detector_unref(q->detector);
-    mem_free(q);
+    errand_free(e);
 }
 
-static void asking_done(void *arg) {
-    struct asking *q = arg;
-    if (q->conn)
-        conn_set_user(q->conn, NULL);
-    if (q->conn && q->err)
-        api_respond_error(q->conn, SLICE("/gridtie"), q->err, NULL);
-    else if (q->conn)
-        api_respond_json(q->conn, 200, &q->out);
-    asking_free(q);
-}
-
-static struct asking *asking_new(struct shift *s, struct conn *c, enum question question) {
+static struct asking *asking_new(struct shift *s, enum question question) {
     struct asking *q = mem_zalloc(sizeof *q);
     if (!q)
         return NULL;
-    q->guest.gone = asking_gone;
-    q->conn = c;
+    q->errand =
+        (struct errand){.path = "/gridtie", .out = BUF_INIT(512u << 20), .work = asking_work, .drop = asking_drop};
     q->k = &s->d->keeper;
     q->question = question;
     q->filter = (struct receipts_filter){.zone = -1, .limit = 100};
-    q->out = BUF_INIT(512u << 20);
     return q;
 }
 
 static void asking_start(struct shift *s, struct conn *c, struct asking *q) {
-    if (!q) {
-        api_respond_error(c, SLICE("/gridtie"), ERR_NO_MEMORY, NULL);
-        return;
-    }
-    conn_set_user(c, &q->guest);
-    if (loop_offload(&s->worker.loop, asking_work, asking_done, q) == ERR_OK)
-        return;
-    conn_set_user(c, NULL);
-    asking_free(q);
-    api_respond_error(c, SLICE("/gridtie"), ERR_BUSY, NULL);
+    errand_start(s, c, q ? &q->errand : NULL);
 }
 
 static void serve_list(struct shift *s, struct conn *c, struct slice query) {
-    struct asking *q = asking_new(s, c, ASK_LIST);
+    struct asking *q = asking_new(s, ASK_LIST);
     char text[64];
     uint64_t v;
     enum zone z;
     struct slice zone = api_query(query, "zone", text, sizeof text);
     if (q && zone.n && !zone_parse(zone, &z)) {
-        asking_free(q);
+        asking_drop(&q->errand);
         api_respond_error(c, SLICE("/gridtie"), ERR_BAD_FIELD, "zone: expected device, edge, sealed or cloud");
         return;
     }
@@ -188,17 +162,17 @@ static void serve_list(struct shift *s, struct conn *c, struct slice query) {
 }
 
 static void serve_verify(struct shift *s, struct conn *c, struct slice query) {
-    struct asking *q = asking_new(s, c, ASK_VERIFY);
+    struct asking *q = asking_new(s, ASK_VERIFY);
     if (q)
         (void)api_query(query, "head", q->anchor, sizeof q->anchor - 1);
     asking_start(s, c, q);
 }
 
 static void serve_look(struct shift *s, struct conn *c, const struct http_request *r, enum question question) {
-    struct asking *q = asking_new(s, c, question);
+    struct asking *q = asking_new(s, question);
     if (!s->worker.detector) {
         if (q)
-            asking_free(q);
+            asking_drop(&q->errand);
         api_respond_error(c, SLICE("/gridtie"), ERR_BUSY, "the detector is not loaded yet; try again in a moment");
         return;
     }
@@ -211,7 +185,7 @@ static void serve_look(struct shift *s, struct conn *c, const struct http_reques
             memcpy(q->text, r->body.p, r->body.n);
     }
     if (q && !q->text) {
-        asking_free(q);
+        asking_drop(&q->errand);
         q = NULL;
     }
     asking_start(s, c, q);
@@ -222,7 +196,7 @@ bool keeper_serve(struct shift *s, struct conn *c, const struct http_request *r)
     if (get && slice_is(r->path, "/gridtie/v1/audit"))
         serve_list(s, c, r->query);
     else if (get && slice_is(r->path, "/gridtie/v1/audit/head"))
-        asking_start(s, c, asking_new(s, c, ASK_HEAD));
+        asking_start(s, c, asking_new(s, ASK_HEAD));
     else if (get && slice_is(r->path, "/gridtie/v1/audit/verify"))
         serve_verify(s, c, r->query);
     else if (post && slice_is(r->path, "/gridtie/v1/privacy/scan"))

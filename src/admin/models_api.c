@@ -215,14 +215,20 @@ static void serve_change(struct shift *s, struct conn *c, const struct http_requ
 
 typedef void serve_fn(struct shift *s, struct conn *c, const struct http_request *r);
 
+// Ollama's client asks who it is before it pushes.
+static bool is_publishing(struct slice path) {
+    return slice_is(path, "/api/push") || slice_is(path, "/api/me") || slice_is(path, "/api/signout");
+}
+
 static void serve_push(struct shift *s, struct conn *c, const struct http_request *r) {
     (void)s;
-    api_respond_error(c, r->path, ERR_UNSUPPORTED, "gridtie does not publish models: push is not supported");
+    api_respond_error(c, r->path, ERR_UNSUPPORTED,
+                      "gridtie has no accounts and does not publish models: push is not supported");
 }
 
 static serve_fn *serve_of(const struct http_request *r) {
     bool post = slice_is(r->method, "POST"), head = slice_is(r->method, "HEAD");
-    if (post && slice_is(r->path, "/api/push"))
+    if (post && is_publishing(r->path))
         return serve_push;
     if (head && slice_starts(r->path, "/api/blobs/"))
         return blob_ask;

@@ -2,22 +2,20 @@
 // The API's part about money: what was spent, runs, and keys. Each question blocks on the ledger, so it runs off the loop;
 // a client that leaves meanwhile only loses its answer. A key sees and stops what is its own, the owner everything; only
 // the owner makes and revokes keys. A made key's secret is in one answer and nowhere else.
-#include "admin/api.h"
+#include "admin/errand.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "ledger/money.h"
 #include "switch/admit.h"
-#include "switch/sink.h"
 
 enum money_call_kind { CALL_SPEND, CALL_RUNS, CALL_RUN_STOP, CALL_KEYS, CALL_KEY_ADD, CALL_KEY_REVOKE };
 
 #define TEXT_BYTES 256
 
 struct money_call {
-    struct guest guest; // first
-    struct shift *shift;
-    struct conn *conn; // NULL: the client is gone
+    struct errand errand; // first
+    struct daemon *d;
     struct snapshot *snap;
     enum money_call_kind kind;
     struct spend_filter filter;
@@ -26,41 +24,40 @@ struct money_call {
     char secret[KEY_SECRET_BYTES];
     struct payer *stopped;            // a run
     const struct config_key *revoked; // lives as long as the ledger
-    struct buf out, problem;
-    enum err err;
+    struct buf problem;
 };
 
-static void call_gone(struct guest *g) {
-    ((struct money_call *)(void *)g)->conn = NULL;
+static struct money_call *call_of(struct errand *e) {
+    return (struct money_call *)(void *)e;
 }
 
 static struct slice own_key(const struct money_call *k) {
     return k->keyed ? slice_str(k->key) : SLICE_NONE;
 }
 
-static void call_work(void *arg) {
-    struct money_call *k = arg;
-    struct ledger *l = k->shift->d->ledger;
+static void call_work(struct errand *e) {
+    struct money_call *k = call_of(e);
+    struct ledger *l = k->d->ledger;
     struct slice name = slice_str(k->name);
     switch (k->kind) {
     case CALL_SPEND:
         k->filter.key = own_key(k);
-        k->err = ledger_spend(l, &k->filter, &k->out);
+        e->err = ledger_spend(l, &k->filter, &e->out);
         break;
     case CALL_RUNS:
-        k->err = ledger_runs(l, own_key(k), &k->out);
+        e->err = ledger_runs(l, own_key(k), &e->out);
         break;
     case CALL_RUN_STOP: // the owner may say whose
-        k->err = ledger_run_stop(l, k->key[0] || k->keyed ? slice_str(k->key) : SLICE_NONE, name, &k->stopped);
+        e->err = ledger_run_stop(l, k->key[0] || k->keyed ? slice_str(k->key) : SLICE_NONE, name, &k->stopped);
         break;
     case CALL_KEYS:
-        k->err = ledger_keys(l, &k->out);
+        e->err = ledger_keys(l, &e->out);
         break;
     case CALL_KEY_ADD:
-        k->err = ledger_key_add(l, k->snap->config, name, slice_str(k->budget), k->secret, &k->problem);
+        e->err = ledger_key_add(l, k->snap->config, name, slice_str(k->budget), k->secret, &k->problem);
         break;
     case CALL_KEY_REVOKE:
-        k->err = ledger_key_revoke(l, name, &k->revoked);
+        e->err = ledger_key_revoke(l, name, &k->revoked);
         break;
     }
 }
@@ -100,17 +97,17 @@ static void stop_everywhere(struct daemon *d, struct payer *run, const struct co
 
 static const char *refusal_text(const struct money_call *k) {
     bool run = k->kind == CALL_RUN_STOP;
-    if (k->err == ERR_NOT_FOUND)
+    if (k->errand.err == ERR_NOT_FOUND)
         return run ? "there is no such run" : "there is no such key, or it was revoked before";
-    if (k->err == ERR_LIMIT)
+    if (k->errand.err == ERR_LIMIT)
         return run ? "several keys have a run of that name; say whose"
                    : "there is a key of that name (names are not used again), or there are too many";
     return k->problem.len ? k->problem.p : NULL;
 }
 
 static void answer_write(struct money_call *k) {
-    struct json_writer w = JSON_WRITER(&k->out);
-    if (k->out.len)
+    struct json_writer w = JSON_WRITER(&k->errand.out);
+    if (k->errand.out.len)
         return;
     json_obj(&w);
     if (k->kind == CALL_KEY_ADD) {
@@ -122,63 +119,49 @@ static void answer_write(struct money_call *k) {
     json_obj_end(&w);
 }
 
-static void call_free(struct money_call *k) {
+static void call_drop(struct errand *e) {
+    struct money_call *k = call_of(e);
     payer_unref(k->stopped);
     snapshot_unref(k->snap);
-    if (k->out.p)
-        wipe(k->out.p, k->out.cap);
+    if (e->out.p)
+        wipe(e->out.p, e->out.cap);
     wipe(k->secret, sizeof k->secret);
-    buf_done(&k->out);
     buf_done(&k->problem);
-    mem_free(k);
+    errand_free(e);
 }
 
-static void call_done(void *arg) {
-    struct money_call *k = arg;
+static void call_done(struct errand *e) {
+    struct money_call *k = call_of(e);
     if (k->stopped || k->revoked)
-        stop_everywhere(k->shift->d, k->stopped, k->revoked);
-    if (k->conn)
-        conn_set_user(k->conn, NULL);
+        stop_everywhere(k->d, k->stopped, k->revoked);
     if (k->problem.len)
         buf_append_char(&k->problem, 0);
-    if (k->conn && k->err) {
-        api_respond_error(k->conn, SLICE("/gridtie"), k->err == ERR_LIMIT ? ERR_BAD_FIELD : k->err, refusal_text(k));
-    } else if (k->conn) {
+    const char *why = e->err ? refusal_text(k) : NULL;
+    if (e->err == ERR_LIMIT)
+        e->err = ERR_BAD_FIELD;
+    if (!e->err)
         answer_write(k);
-        api_respond_json(k->conn, 200, &k->out);
-    }
-    call_free(k);
+    errand_answer(e, why);
 }
 
-static struct money_call *call_new(struct shift *s, struct conn *c, enum money_call_kind kind,
-                                   const struct caller *caller) {
+static struct money_call *call_new(struct shift *s, enum money_call_kind kind, const struct caller *caller) {
     struct money_call *k = mem_zalloc(sizeof *k);
     if (!k)
         return NULL;
-    k->guest.gone = call_gone;
-    k->shift = s;
-    k->conn = c;
+    k->errand = (struct errand){
+        .path = "/gridtie", .out = BUF_INIT(64u << 20), .work = call_work, .done = call_done, .drop = call_drop};
+    k->d = s->d;
     k->kind = kind;
     k->snap = snapshot_ref(s->worker.snap);
     k->keyed = caller->key != NULL;
     if (k->keyed)
         (void)snprintf(k->key, sizeof k->key, "%s", caller->key->name);
-    buf_init(&k->out, 64u << 20);
     buf_init(&k->problem, 4096);
     return k;
 }
 
 static void call_start(struct shift *s, struct conn *c, struct money_call *k) {
-    if (!k) {
-        api_respond_error(c, SLICE("/gridtie"), ERR_NO_MEMORY, NULL);
-        return;
-    }
-    conn_set_user(c, &k->guest);
-    if (loop_offload(&s->worker.loop, call_work, call_done, k) == ERR_OK)
-        return;
-    conn_set_user(c, NULL);
-    call_free(k);
-    api_respond_error(c, SLICE("/gridtie"), ERR_BUSY, NULL);
+    errand_start(s, c, k ? &k->errand : NULL);
 }
 
 // ---- questions
@@ -203,7 +186,7 @@ static void serve_spend(struct shift *s, struct conn *c, const struct http_reque
         api_respond_error(c, r->path, ERR_BAD_FIELD, "since: expected seconds since 1970");
         return;
     }
-    struct money_call *k = call_new(s, c, CALL_SPEND, caller);
+    struct money_call *k = call_new(s, CALL_SPEND, caller);
     if (k) {
         k->filter.by = what;
         k->filter.since_s = (int64_t)since;
@@ -235,9 +218,9 @@ static void serve_change(struct shift *s, struct conn *c, const struct http_requ
         api_respond_error(c, r->path, ERR_FORBIDDEN, "only the owner makes and revokes keys");
         return;
     }
-    struct money_call *k = call_new(s, c, kind, caller);
+    struct money_call *k = call_new(s, kind, caller);
     if (k && !body_take(k, r->body, what)) {
-        call_free(k);
+        call_drop(&k->errand);
         api_respond_error(c, r->path, ERR_MISSING_FIELD,
                           kind == CALL_RUN_STOP ? "run: expected the id of a run" : "name: expected the name of a key");
         return;
@@ -247,7 +230,7 @@ static void serve_change(struct shift *s, struct conn *c, const struct http_requ
 
 static void serve_keys(struct shift *s, struct conn *c, const struct http_request *r, const struct caller *caller) {
     if (caller->owner)
-        call_start(s, c, call_new(s, c, CALL_KEYS, caller));
+        call_start(s, c, call_new(s, CALL_KEYS, caller));
     else
         api_respond_error(c, r->path, ERR_FORBIDDEN, "only the owner sees the keys");
 }
@@ -261,7 +244,7 @@ bool money_serve(struct shift *s, struct conn *c, const struct http_request *r) 
     if (get && slice_is(r->path, "/gridtie/v1/spend"))
         serve_spend(s, c, r, &caller);
     else if (get && slice_is(r->path, "/gridtie/v1/runs"))
-        call_start(s, c, call_new(s, c, CALL_RUNS, &caller));
+        call_start(s, c, call_new(s, CALL_RUNS, &caller));
     else if (post && slice_is(r->path, "/gridtie/v1/runs/stop"))
         serve_change(s, c, r, CALL_RUN_STOP, &caller);
     else if (get && slice_is(r->path, "/gridtie/v1/keys"))

@@ -2,33 +2,25 @@
 // POST /api/show: what a model is. Of a local one its GGUF is read for it (metadata, the chat template), off the loop, and
 // what a Modelfile said stands beside; the Modelfile itself is written from that, so that it can be taken elsewhere. Of the
 // models of other places the lists say what is known. Shape: Ollama's.
-#include "admin/api.h"
+#include "admin/errand.h"
 #include "admin/models.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "store/change.h"
 #include "store/models.h"
-#include "switch/sink.h"
 
 #define SHOW_BYTES (64u << 20) // verbose: a vocabulary of 260,000 words with its merges
 #define TEMPLATE_BYTES (1u << 20)
 
 struct show_call {
-    struct guest guest; // first
-    struct conn *conn;  // NULL: gone
-    struct shift *shift;
+    struct errand errand; // first
+    const char *data_dir;
     struct snapshot *snap;
     const struct target *t; // of snap
     bool verbose;
     char name[NAME_BYTES + 64];
-    struct buf out;
-    enum err err;
 };
-
-static void show_gone(struct guest *g) {
-    ((struct show_call *)(void *)g)->conn = NULL;
-}
 
 static const struct model *model_of_target(const struct models *m, struct slice name) {
     for (size_t i = 0; i < m->n; i++)
@@ -168,7 +160,7 @@ static void projector_put(struct json_writer *w, const struct model *m) {
 static void model_put(struct show_call *k, const struct model *m) {
     struct buf template = BUF_INIT(TEMPLATE_BYTES), info = BUF_INIT(SHOW_BYTES / 2), text = BUF_INIT(SHOW_BYTES / 4),
                tensors = BUF_INIT(SHOW_BYTES / 4);
-    struct json_writer w = JSON_WRITER(&k->out), i = JSON_WRITER(&info), t = JSON_WRITER(&tensors);
+    struct json_writer w = JSON_WRITER(&k->errand.out), i = JSON_WRITER(&info), t = JSON_WRITER(&tensors);
     json_obj(&i);
     enum err e = gguf_metadata(m->path, k->verbose, &i, &template, k->verbose ? &t : NULL);
     if (!e && m->header.parameters > 0)
@@ -201,40 +193,31 @@ static void model_put(struct show_call *k, const struct model *m) {
     rfc3339_json(&w, "modified_at", m->modified_s);
     gridtie_put(&w, k->t, m);
     json_obj_end(&w);
-    if (k->out.failed || info.failed || text.failed || tensors.failed)
-        k->err = ERR_NO_MEMORY;
+    if (info.failed || text.failed || tensors.failed)
+        k->errand.err = ERR_NO_MEMORY;
     buf_done(&tensors);
     buf_done(&template);
     buf_done(&info);
     buf_done(&text);
 }
 
-static void show_work(void *arg) {
-    struct show_call *k = arg;
+static void show_work(struct errand *e) {
+    struct show_call *k = (struct show_call *)(void *)e;
     struct models *all = NULL;
-    k->err = models_new(k->snap->config, k->shift->d->data_dir, &all);
-    if (k->err)
+    e->err = models_new(k->snap->config, k->data_dir, &all);
+    if (e->err)
         return;
     const struct model *m = model_of_target(all, slice_str(k->name));
     if (m)
         model_put(k, m);
     else
-        k->err = ERR_MODEL_NOT_FOUND; // it went meanwhile
+        e->err = ERR_MODEL_NOT_FOUND; // it went meanwhile
     models_free(all);
 }
 
-static void show_done(void *arg) {
-    struct show_call *k = arg;
-    if (k->conn) {
-        conn_set_user(k->conn, NULL);
-        if (k->err)
-            api_respond_error(k->conn, SLICE("/api/show"), k->err, NULL);
-        else
-            api_respond_json(k->conn, 200, &k->out);
-    }
-    snapshot_unref(k->snap);
-    buf_done(&k->out);
-    mem_free(k);
+static void show_drop(struct errand *e) {
+    snapshot_unref(((struct show_call *)(void *)e)->snap);
+    errand_free(e);
 }
 
 void show_start(struct shift *s, struct conn *c, const struct target *t, bool verbose) {
@@ -243,19 +226,11 @@ void show_start(struct shift *s, struct conn *c, const struct target *t, bool ve
         api_respond_error(c, SLICE("/api/show"), ERR_NO_MEMORY, NULL);
         return;
     }
-    *k = (struct show_call){.guest = {show_gone, NULL},
-                            .conn = c,
-                            .shift = s,
-                            .snap = snapshot_ref(s->worker.snap),
-                            .t = t,
-                            .verbose = verbose,
-                            .out = BUF_INIT(SHOW_BYTES)};
+    k->errand = (struct errand){.path = "/api/show", .out = BUF_INIT(SHOW_BYTES), .work = show_work, .drop = show_drop};
+    k->data_dir = s->d->data_dir;
+    k->snap = snapshot_ref(s->worker.snap);
+    k->t = t;
+    k->verbose = verbose;
     (void)snprintf(k->name, sizeof k->name, "%.*s", SLICE_FMT(slice_first(t->model, sizeof k->name - 1)));
-    conn_set_user(c, &k->guest);
-    if (loop_offload(&s->worker.loop, show_work, show_done, k) == ERR_OK)
-        return;
-    conn_set_user(c, NULL);
-    snapshot_unref(k->snap);
-    mem_free(k);
-    api_respond_error(c, SLICE("/api/show"), ERR_BUSY, NULL);
+    errand_start(s, c, &k->errand);
 }

@@ -2,26 +2,18 @@
 // GET /gridtie/v1/store: what the store takes of the disk, and which pulls were cut and can be gone on with or removed. Looked
 // up on the pool, since it reads folders; a client that leaves meanwhile only loses its answer.
 #include <sys/statvfs.h>
-#include "admin/api.h"
+#include "admin/errand.h"
 #include "admin/models.h"
 #include "base/mem.h"
 #include "store/leftovers.h"
 #include "store/store.h"
-#include "switch/sink.h"
 
 #define ADDRESS "/gridtie/v1/store"
 
 struct look {
-    struct guest guest; // first
-    struct conn *conn;  // NULL: gone
+    struct errand errand; // first
     const char *data_dir;
-    struct buf out;
-    enum err err;
 };
-
-static void look_gone(struct guest *g) {
-    ((struct look *)(void *)g)->conn = NULL;
-}
 
 static void leftover_put(struct json_writer *w, const struct leftover *l) {
     json_obj(w);
@@ -33,16 +25,16 @@ static void leftover_put(struct json_writer *w, const struct leftover *l) {
     json_obj_end(w);
 }
 
-static void look_work(void *arg) {
-    struct look *k = arg;
+static void look_work(struct errand *e) {
+    const struct look *k = (struct look *)(void *)e;
     struct arena a;
     struct leftover *v = NULL;
     size_t n = 0;
     struct buf path = BUF_INIT(4096);
     struct statvfs disk;
-    struct json_writer w = JSON_WRITER(&k->out);
+    struct json_writer w = JSON_WRITER(&e->out);
     arena_init(&a, 16u << 20, 0);
-    k->err = leftovers_list(k->data_dir, &a, &v, &n);
+    e->err = leftovers_list(k->data_dir, &a, &v, &n);
     buf_printf(&path, "%s/models", k->data_dir);
     json_obj(&w);
     json_kv_cstr(&w, "path", buf_cstr(&path));
@@ -51,27 +43,12 @@ static void look_work(void *arg) {
         json_kv_int(&w, "free_bytes", (int64_t)(disk.f_bavail * disk.f_frsize));
     json_key(&w, "unfinished");
     json_arr(&w);
-    for (size_t i = 0; !k->err && i < n; i++)
+    for (size_t i = 0; !e->err && i < n; i++)
         leftover_put(&w, &v[i]);
     json_arr_end(&w);
     json_obj_end(&w);
-    if (k->out.failed)
-        k->err = ERR_NO_MEMORY;
     buf_done(&path);
     arena_done(&a);
-}
-
-static void look_done(void *arg) {
-    struct look *k = arg;
-    if (k->conn) {
-        conn_set_user(k->conn, NULL);
-        if (k->err)
-            api_respond_error(k->conn, SLICE(ADDRESS), k->err, NULL);
-        else
-            api_respond_json(k->conn, 200, &k->out);
-    }
-    buf_done(&k->out);
-    mem_free(k);
 }
 
 bool store_is_asked(const struct http_request *r) {
@@ -80,14 +57,10 @@ bool store_is_asked(const struct http_request *r) {
 
 void store_show(struct shift *s, struct conn *c, const struct http_request *r) {
     struct look *k = mem_zalloc(sizeof *k);
+    (void)r;
     if (k) {
-        *k =
-            (struct look){.guest = {look_gone, NULL}, .conn = c, .data_dir = s->d->data_dir, .out = BUF_INIT(4u << 20)};
-        conn_set_user(c, &k->guest);
-        if (loop_offload(&s->worker.loop, look_work, look_done, k) == ERR_OK)
-            return;
-        conn_set_user(c, NULL);
-        mem_free(k);
+        k->errand = (struct errand){.path = ADDRESS, .out = BUF_INIT(4u << 20), .work = look_work};
+        k->data_dir = s->d->data_dir;
     }
-    api_respond_error(c, r->path, k ? ERR_BUSY : ERR_NO_MEMORY, NULL);
+    errand_start(s, c, k ? &k->errand : NULL);
 }

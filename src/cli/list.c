@@ -44,7 +44,8 @@ static void unfinished_show(struct arena *a, yyjson_val *root) {
     int64_t free_bytes = json_get_int(root, "free_bytes", 0), bytes = json_get_int(root, "bytes", 0);
     size_t i, n;
     if (bytes > 0)
-        (void)printf("\nthe store takes %s of the disk, %s are left\n", text_bytes(a, bytes), text_bytes(a, free_bytes));
+        (void)printf("\nthe store takes %s of the disk, %s are left\n", text_bytes(a, bytes),
+                     text_bytes(a, free_bytes));
     yyjson_arr_foreach(list, i, n, one) {
         const char *name = text_plain(a, json_get_str(one, "name"));
         const char *size = text_bytes(a, json_get_int(one, "bytes", 0));

@@ -142,7 +142,14 @@ struct target_live {
 enum engine_draft { DRAFT_NONE, DRAFT_ASKED, DRAFT_WORKS, DRAFT_REFUSED };
 enum engine_state { ENGINE_OFF, ENGINE_STARTING, ENGINE_READY, ENGINE_FAILED };
 
-enum price_from { PRICE_FROM_NOBODY, PRICE_FROM_CONFIG, PRICE_FROM_CATALOGUE, PRICE_FROM_OWN, PRICE_FROM_ENERGY, PRICE_FROM_LIST };
+enum price_from {
+    PRICE_FROM_NOBODY,
+    PRICE_FROM_CONFIG,
+    PRICE_FROM_CATALOGUE,
+    PRICE_FROM_OWN,
+    PRICE_FROM_ENERGY,
+    PRICE_FROM_LIST
+};
 
 struct target {
     const char *name;   // "groq/llama-3.3-70b", "local/smollm2:135m"

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 #include "grid/machine.h"
 
-#define SERVER_BYTES (32 << 20)                // of a llama-server without its model, measured: 28 MiB
-#define CARD_HOST_BYTES (INT64_C(400) << 20)   // of the machine's memory then; measured: 306 to 430 MiB
-#define DEFAULT_CONTEXT 4096                   // tokens per slot, where neither config nor the weights say
+#define SERVER_BYTES (32 << 20)              // of a llama-server without its model, measured: 28 MiB
+#define CARD_HOST_BYTES (INT64_C(400) << 20) // of the machine's memory then; measured: 306 to 430 MiB
+#define DEFAULT_CONTEXT 4096                 // tokens per slot, where neither config nor the weights say
 
 static const struct config_engine_model *own_of(const struct config_engine *c, const struct model *m) {
     for (size_t i = 0; i < c->n_models; i++)

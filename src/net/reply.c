@@ -340,7 +340,8 @@ void conn_refuse(struct conn *c, int status, const char *text, struct slice path
         type = "text/plain";
     }
     c->state = CONN_OPEN;
-    answer_whole(c, status, type, NULL, body, NULL);
+    static const struct header challenge = {SLICE("www-authenticate"), SLICE("Bearer")}; // RFC 9110, 15.5.2
+    answer_whole(c, status, type, status == 401 ? &(struct headers){&challenge, 1} : NULL, body, NULL);
     buf_done(&written);
 }
 

@@ -88,7 +88,7 @@ static enum err remove_run(struct job *j, void *arg) {
     struct change *k = arg;
     struct arena a;
     struct manifest m = {0};
-    bool ours;
+    bool ours = false;
     int64_t freed = 0;
     arena_init(&a, LIMIT_STORE_ARENA_BYTES, 0);
     bool busy, cut = leftovers_drop(job_data_dir(j), slice_str(k->from), &freed, &busy);

@@ -57,12 +57,10 @@ static bool stand_quiet(struct stand *x) {
 }
 
 static void stand_down(struct stand *x) {
-    char command[128];
     foreign_watch_close(x->w);
     loop_done(&x->l);
-    (void)snprintf(command, sizeof command, "rm -r %s", x->home);
     CHECK_EQ(setenv("HOME", x->before, 1), 0);
-    CHECK_EQ(system(command), 0);
+    fs_remove_tree(x->home);
 }
 
 static bool is_told(struct stand *x) {

@@ -444,7 +444,7 @@ static void pair_put(struct source *s, bool verbose, struct json_writer *w, stru
 }
 
 static void tensor_put(struct source *s, struct json_writer *w) {
-    struct tensor t;
+    struct tensor t = {0};
     tensor_read(s, &t);
     if (s->err != ERR_OK)
         return;

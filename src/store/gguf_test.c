@@ -147,7 +147,7 @@ static enum err one_tensor(uint32_t alignment, uint32_t type, uint64_t elements,
 }
 
 TEST(gguf_knows_where_its_data_end) {
-    struct gguf g;
+    struct gguf g = {0};
     CHECK_EQ(one_tensor(32, 0, 10, 64, &g), ERR_OK);
     CHECK_EQ(g.file_bytes, 96 + 64 + 40);
     CHECK_EQ(one_tensor(64, 2, 33, 0, &g), ERR_OK); // a block begun is a block

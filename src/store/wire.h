@@ -13,7 +13,7 @@ struct wire_call;
 
 struct wire {
     struct job *job;
-    const char *ca_file; // borrowed; NULL: the system's authorities
+    const char *ca_file;       // borrowed; NULL: the system's authorities
     const char *name, *source; // borrowed: what its files will be called, and what was asked for; NULL: not known
     // Asked once per call, when the origin that it is for wants a login (401 with a challenge). True: call.bearer says
     // something else now, and it is asked again. It may use this wire. NULL: nobody can.

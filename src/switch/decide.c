@@ -62,6 +62,8 @@ static const char *media_out(const struct request *r, const struct dialect *d) {
         return "has no place for files";
     if (r->has_remote_media && !(d->media & MEDIA_REMOTE))
         return "takes images inline only";
+    if (r->kin_only && (int)d->id != r->dialect)
+        return "cannot read token ids or several prompts";
     return r->has_foreign && (int)d->id != r->dialect ? "has no place for a part of the messages" : NULL;
 }
 
@@ -78,8 +80,6 @@ static const char *target_out(const struct exchange *x, const struct target *t) 
     const char *unable = task_out(r, t);
     if (unable)
         return unable;
-    if (r->kin_only && (int)t->endpoint->provider->dialect != r->dialect)
-        return "cannot read token ids or several prompts";
     if (r->kept && (int)t->endpoint->provider->dialect != r->dialect)
         return "does not have the cachedContent";
     if ((unable = media_out(r, dialect_get(t->endpoint->provider->dialect))))

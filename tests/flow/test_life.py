@@ -244,6 +244,7 @@ def test_once_a_key_is_configured_every_request_needs_one(sim, gridtie, client):
         path, body = chat(client, "o/m")
         reply = daemon.post(path, body, headers)
         assert reply.status == 401, headers
+        assert reply.headers["www-authenticate"] == "Bearer" and "API key" in reply.text
         assert_error_shape(client, reply)
     assert not sim.requests()
     for headers in ({"Authorization": "Bearer sk-team-0123456789"}, {"x-api-key": "sk-other-987654321"},

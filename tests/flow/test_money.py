@@ -247,7 +247,7 @@ def test_the_wait_is_bounded_and_says_so(sims, gridtie, client):
 def test_they_are_served_in_the_order_of_arrival(sims, gridtie):
     sim = priced(sims)
     daemon = gridtie(config(sim, {"amount": "0.12 USD"}, endpoints=[sim.endpoint("mock", "openai", ["mock"])]), loops=1)
-    holder = hold_all(daemon, 800)
+    holder = hold_all(daemon, 3000)
     clients = []
     for i in range(5):
         c = Client(daemon.port)

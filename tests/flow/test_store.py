@@ -440,8 +440,9 @@ def test_blobs_that_are_not_whole_leave_nothing(store, tmp_path):
     assert daemon.post(path, data).status == 201
 
 
-def test_push_is_refused(store):
-    reply = store().post("/api/push", {"model": "x"})
+@pytest.mark.parametrize("path", ["push", "me", "signout"])
+def test_push_is_refused(store, path):
+    reply = store().post(f"/api/{path}", {"model": "x"})
     assert reply.status == 400 and "push is not supported" in reply.json["error"]
 
 

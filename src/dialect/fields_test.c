@@ -197,7 +197,8 @@ static const char *const page_head =
     "This page is written by a test (`src/dialect/fields_test.c`) from what the code does, and the test fails when it no longer\n"
     "fits. ● carried, ◐ approximated, ○ dropped, – nothing to carry, ✕ refused; the numbers lead to the reasons at the end.\n"
     "What is approximated or dropped in a request is also told by `gridtie why`. Between equal dialects all is carried: the bytes\n"
-    "go through as they came. ○ in an answer: the client's dialect has no place for it. How addresses, streams and errors differ:\n"
+    "go through as they came. ○ in an answer: the client's dialect has no place for it; what a provider signed is kept in memory then,\n"
+    "and goes back to it with the next turn ([Packed](dialects.md)). How addresses, streams and errors differ:\n"
     "[dialects.md](dialects.md).\n";
 
 static void row_begin(struct buf *out, const char *field) {

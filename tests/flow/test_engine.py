@@ -103,7 +103,13 @@ def children_of(pid):
 
 
 def servers_of(daemon):
-    return [server for guard in children_of(daemon.pid) for server in children_of(guard)]
+    """Those of models; one that is only asked for its graphics cards is none."""
+    def is_asked(pid):
+        try:
+            return b"--list-devices" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return True  # it is gone already
+    return [server for guard in children_of(daemon.pid) for server in children_of(guard) if not is_asked(server)]
 
 
 @real

@@ -35,18 +35,24 @@ static uint64_t load(const _Atomic uint64_t *v) {
     return atomic_load_explicit(v, memory_order_relaxed);
 }
 
+// The end of a histogram's line, behind its other labels.
+static void bucket_end(struct buf *out, const uint64_t *bound_us, uint64_t n) {
+    if (bound_us)
+        buf_printf(out, "le=\"%g\"} ", (double)*bound_us / 1e6);
+    else
+        buf_append_str(out, "le=\"+Inf\"} ");
+    buf_append_u64(out, n);
+    buf_append_char(out, '\n');
+}
+
 static void histogram_write(struct buf *out, const char *name, const struct target *t, const struct histogram *h) {
     uint64_t sum = 0;
     for (size_t i = 0; i <= STATS_BUCKETS; i++) {
         sum += load(&h->bucket[i]);
         buf_printf(out, "%s_bucket", name);
         target_labels(out, t);
-        if (i < STATS_BUCKETS)
-            buf_printf(out, ",le=\"%g\"} ", (double)stats_bounds_us[i] / 1e6);
-        else
-            buf_append_str(out, ",le=\"+Inf\"} ");
-        buf_append_u64(out, sum);
-        buf_append_char(out, '\n');
+        buf_append_char(out, ',');
+        bucket_end(out, i < STATS_BUCKETS ? &stats_bounds_us[i] : NULL, sum);
     }
     buf_printf(out, "%s_sum", name);
     target_labels(out, t);
@@ -171,12 +177,8 @@ static void stalls_write(const struct daemon *d, struct buf *out) {
     for (size_t b = 0; b <= STALL_BUCKETS; b++) {
         for (unsigned i = 0; i < d->n_shifts; i++)
             n += load(&d->shifts[i].worker.loop.stalls.bucket[b]);
-        if (b < STALL_BUCKETS)
-            buf_printf(out, "gridtie_loop_stall_seconds_bucket{le=\"%g\"} ", (double)stall_bounds_us[b] / 1e6);
-        else
-            buf_append_str(out, "gridtie_loop_stall_seconds_bucket{le=\"+Inf\"} ");
-        buf_append_u64(out, n);
-        buf_append_char(out, '\n');
+        buf_append_str(out, "gridtie_loop_stall_seconds_bucket{");
+        bucket_end(out, b < STALL_BUCKETS ? &stall_bounds_us[b] : NULL, n);
     }
     for (unsigned i = 0; i < d->n_shifts; i++) {
         const struct stalls *s = &d->shifts[i].worker.loop.stalls;

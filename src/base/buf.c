@@ -67,6 +67,18 @@ void buf_append_hex(struct buf *b, uint64_t v, unsigned digits) {
         buf_append_char(b, hex[digits < 16 ? v >> 4 * digits & 15 : 0]);
 }
 
+void buf_append_percent(struct buf *b, struct slice s, const char *kept) {
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool stays =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr(kept, c));
+        if (stays)
+            buf_append_char(b, c);
+        else
+            buf_printf(b, "%%%02X", (unsigned char)c);
+    }
+}
+
 void buf_append_fixed(struct buf *b, uint64_t v, unsigned decimals) {
     uint64_t unit = 1;
     for (unsigned i = 0; i < decimals; i++)

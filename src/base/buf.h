@@ -47,6 +47,9 @@ void buf_append_u64(struct buf *b, uint64_t v);
 void buf_append_i64(struct buf *b, int64_t v);
 // Hexadecimal in lower case, the lowest `digits` digits.
 void buf_append_hex(struct buf *b, uint64_t v, unsigned digits);
+// As a part of a URL (RFC 3986): letters, digits and what stands in `kept` stay, other bytes become %XX.
+#define URL_UNRESERVED "-._~"
+void buf_append_percent(struct buf *b, struct slice s, const char *kept);
 // A fixed-point number: v / 10^decimals with all its decimals.
 void buf_append_fixed(struct buf *b, uint64_t v, unsigned decimals);
 void buf_append_size(struct buf *b, int64_t bytes); // for people: "1.5 GiB", "740 MiB"

@@ -101,6 +101,16 @@ TEST(buf_on_an_array_fills_it_and_no_more) {
     CHECK_MEM(room, 5, "12345", 5);
 }
 
+TEST(buf_codes_parts_of_urls) {
+    struct buf b = BUF_INIT(256);
+    buf_append_percent(&b, SLICE("aZ09-._~ /%\0\xc3\x9f"), URL_UNRESERVED);
+    CHECK_STREQ(buf_cstr(&b), "aZ09-._~%20%2F%25%00%C3%9F");
+    buf_clear(&b);
+    buf_append_percent(&b, SLICE("a/b@c:d"), "/@");
+    CHECK_STREQ(buf_cstr(&b), "a/b@c%3Ad");
+    buf_done(&b);
+}
+
 TEST(buf_appends_numbers) {
     struct buf b = BUF_INIT(1000);
     buf_append_hex(&b, 0xab5, 2);

@@ -43,7 +43,7 @@
 #define LIMIT_SCHEMA_STEPS 2000000       // of one check: an answer of 100,000 values against a rich schema
 #define LIMIT_SCHEMA_DEPTH 512           // of schemas inside schemas, $ref followed: what the stack takes with ease
 
-// --- what a loop reads or writes of JSON between two events; more goes to the pool (a handover costs 20 us)
+// --- what a loop reads or writes of JSON between two events; more goes to the pool
 #define LIMIT_LOOP_JSON_BYTES (224u << 10) // 0.3 ms of prose, 0.8 ms of code, read and written
 #define LIMIT_LOOP_JSON_QUOTES 16000       // of many small values: 0.5 ms
 

@@ -65,7 +65,7 @@ struct slice slice_split(struct slice *rest, char c) {
     return head;
 }
 
-static int hex_digit(char c) {
+int slice_hex_digit(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';
     c = lower(c);
@@ -75,8 +75,8 @@ static int hex_digit(char c) {
 size_t slice_percent_decode(struct slice s, char *to, size_t room) {
     size_t n = 0;
     for (size_t i = 0; i < s.n && n < room; i++) {
-        int high = s.p[i] == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+        int high = s.p[i] == '%' && i + 2 < s.n ? slice_hex_digit(s.p[i + 1]) : -1;
+        int low = high >= 0 ? slice_hex_digit(s.p[i + 2]) : -1;
         bool coded = low >= 0 && high * 16 + low > 0;
         to[n++] = coded ? (char)(high * 16 + low) : s.p[i];
         i += coded ? 2 : 0;

@@ -74,6 +74,7 @@ bool slice_is_one_line(struct slice s);
 bool slice_is_utf8(struct slice s);
 // Bytes of the valid sequence at the start of s, 1 to 4; 0 when it is broken or s is empty.
 size_t slice_utf8_step(struct slice s);
+int slice_hex_digit(char c); // its value; -1: it is none
 // Undoes %XX into `to`; as much as has room. %00 and what is no code stays. Returns the bytes written.
 size_t slice_percent_decode(struct slice s, char *to, size_t room);
 // Levenshtein distance over bytes, capped at 64 bytes a side; for "did you mean".

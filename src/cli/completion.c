@@ -227,7 +227,6 @@ static void zsh_command(const struct command *c) {
 }
 
 static void print_zsh(void) {
-    char row[256];
     (void)puts("#compdef gridtie\n"
                "# SPDX-License-Identifier: Apache-2.0\n"
                "# zsh completion for gridtie, printed by `gridtie completion zsh`.\n\n"
@@ -242,9 +241,8 @@ static void print_zsh(void) {
     for (size_t i = 0; cli_commands[i]; i++) {
         if (cli_commands[i]->hidden)
             continue;
-        (void)snprintf(row, sizeof row, "%s", cli_commands[i]->summary);
         (void)printf("        %s:", cli_commands[i]->name);
-        quoted_put(row, ":\\", "'\\''");
+        quoted_put(cli_commands[i]->summary, ":\\", "'\\''");
         (void)puts("");
     }
     (void)puts("    )\n"

@@ -81,20 +81,11 @@ enum err gemini_read_address(struct arena *a, struct slice path, struct slice qu
     return ERR_OK;
 }
 
-static bool stays(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~/@", c));
-}
-
 const char *gemini_path(struct arena *a, struct slice model, const char *method) {
     struct buf b = BUF_INIT(4096);
     bool whole = slice_starts(model, "models/") || slice_starts(model, "tunedModels/");
     buf_append_str(&b, whole ? "/" : "/models/");
-    for (size_t i = 0; i < model.n; i++) {
-        if (stays(model.p[i]))
-            buf_append_char(&b, model.p[i]);
-        else
-            buf_printf(&b, "%%%02X", (unsigned char)model.p[i]);
-    }
+    buf_append_percent(&b, model, URL_UNRESERVED "/@");
     buf_append_char(&b, ':');
     buf_append_str(&b, method);
     struct slice path = b.failed ? SLICE_NONE : arena_copy(a, buf_slice(&b));

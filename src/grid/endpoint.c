@@ -6,7 +6,6 @@
 // answers on loopback only llama-server counts as `device`, since anything else may be a proxy to a cloud.
 #include "grid/endpoint.h"
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/limits.h"
@@ -180,23 +179,12 @@ static enum err version_fill(struct endpoint_box *box, const struct config_endpo
     return e->api_version ? ERR_OK : ERR_NO_MEMORY;
 }
 
-// As one segment of a path (RFC 3986: unreserved characters stay).
-static void segment_put(struct buf *out, struct slice s) {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~')
-            buf_append_char(out, (char)c);
-        else
-            buf_printf(out, "%%%02X", c);
-    }
-}
-
 struct slice endpoint_path(const struct endpoint *e, struct slice model, const char *wire_path, struct arena *a) {
     if (!e->api_version)
         return ARENA_JOIN(a, e->base_path, slice_str(wire_path));
     struct buf path = BUF_INIT(8192);
     buf_append_str(&path, "/openai/deployments/");
-    segment_put(&path, model);
+    buf_append_percent(&path, model, URL_UNRESERVED);
     buf_printf(&path, "%s?api-version=%s", wire_path, e->api_version);
     struct slice copy = path.failed ? SLICE_NONE : arena_copy(a, buf_slice(&path));
     buf_done(&path);

@@ -85,12 +85,8 @@ void lives_unref(struct lives *l) {
     mem_free(l);
 }
 
-// FNV-1a
 static struct live_entry **bucket_of(struct lives *l, const char *name) {
-    uint32_t h = 2166136261u;
-    for (; *name; name++)
-        h = (h ^ (unsigned char)*name) * 16777619u;
-    return &l->targets[h % LIVES_BUCKETS];
+    return &l->targets[slice_hash(slice_str(name), 0) % LIVES_BUCKETS];
 }
 
 struct target_live *lives_target(struct lives *l, const char *name) {

@@ -218,15 +218,8 @@ void account_retire(struct payer *p, struct account *t) {
 
 // ---- payers
 
-static uint64_t hash_more(uint64_t h, struct slice s) {
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * UINT64_C(1099511628211); // FNV-1a
-    return (h ^ 0xff) * UINT64_C(1099511628211);
-}
-
 static uint64_t hash_of(enum scope scope, struct slice key, struct slice run) {
-    uint64_t h = hash_more(hash_more(UINT64_C(14695981039346656037) + scope, key), run);
-    return h ^ h >> 29;
+    return slice_hash(run, slice_hash(key, (uint64_t)scope));
 }
 
 static struct payer *bucket_find(struct bucket *b, uint64_t hash, enum scope scope, struct slice key,

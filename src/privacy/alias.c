@@ -27,10 +27,7 @@ struct alias_set {
 // ---- the table
 
 static size_t hash_of(enum side side, enum entity e, struct slice text) {
-    uint64_t h = 14695981039346656037ull ^ (uint64_t)side << 8 ^ (uint64_t)e;
-    for (size_t i = 0; i < text.n; i++)
-        h = (h ^ (unsigned char)text.p[i]) * 1099511628211ull;
-    return (size_t)(h ^ h >> 29);
+    return (size_t)slice_hash(text, (uint64_t)side << 8 ^ (uint64_t)e);
 }
 
 static struct entry *slot_of(const struct alias_set *s, enum side side, enum entity e, struct slice text) {

@@ -38,11 +38,7 @@ struct slice challenge_get(struct slice challenge, const char *name) {
 static void query_add(struct buf *url, const char *name, struct slice value) {
     buf_append_char(url, slice_find(buf_slice(url), '?') == SIZE_MAX ? '?' : '&');
     buf_printf(url, "%s=", name);
-    for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c);
-        buf_printf(url, plain ? "%c" : "%%%02X", c);
-    }
+    buf_append_percent(url, value, URL_UNRESERVED);
 }
 
 static struct slice authority_of(struct slice url) {

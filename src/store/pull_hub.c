@@ -24,14 +24,7 @@ struct hub {
 // A path in a URL: what may not stand there as it is, is coded.
 static const char *path_code(struct arena *a, struct slice path) {
     struct buf out = BUF_INIT(WIRE_URL_BYTES);
-    for (size_t i = 0; i < path.n; i++) {
-        unsigned char c = (unsigned char)path.p[i];
-        bool plain = c > ' ' && c < 0x7f && c != '%' && c != '?' && c != '#';
-        if (plain)
-            buf_append_char(&out, (char)c);
-        else
-            buf_printf(&out, "%%%02X", c);
-    }
+    buf_append_percent(&out, path, URL_UNRESERVED "!\"$&'()*+,/:;<=>@[\\]^`{|}");
     const char *own = out.failed ? NULL : arena_strdup(a, buf_cstr(&out));
     buf_done(&out);
     return own;

@@ -133,13 +133,6 @@ static void put_unit(struct tools_reader *r) {
         put_code(r, c >= 0xdc00 && c < 0xe000 ? 0xfffd : c);
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool string_escape(struct tools_reader *r, char c) {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     const char *at = c ? strchr(from, c) : NULL;
@@ -157,7 +150,7 @@ static bool string_escape(struct tools_reader *r, char c) {
 
 static bool string_byte(struct tools_reader *r, char c) {
     if (r->hex_left) {
-        int digit = hex_digit(c);
+        int digit = slice_hex_digit(c);
         r->code = r->code << 4 | (uint32_t)digit;
         if (digit >= 0 && --r->hex_left == 0)
             put_unit(r);

@@ -10,9 +10,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "flow"))
 
 from harness import DIALECTS, Gridtie, Sim  # noqa: E402
+from node_process import KEY, Node  # noqa: E402
 
 DIRECT = bool(os.environ.get("GRIDTIE_SDK_DIRECT"))
-KEY = "sk-for-the-sdk"
 
 
 def pytest_configure(config):
@@ -47,6 +47,14 @@ def model(request, provider):
     """endpoint/model of each upstream dialect."""
     provider.reset()
     return "m" if DIRECT else f"{request.param}/m"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    made = Node(tmp_path_factory.mktemp("node"))
+    yield made
+    made.process.stdin.close()
+    assert made.process.wait(20) == 0, made.err_path.read_text()
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,12 @@
 """The official SDKs for node: openai, @anthropic-ai/sdk, @google/genai, ollama, and ai over three of its providers. One
 process of node makes the calls (tests/sdk/node); what came back is checked here."""
 import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
-from conftest import DIRECT, KEY
-from harness import PNG, REPO, SCHEMA, order
+from conftest import DIRECT
+from harness import PNG, SCHEMA, order
+from node_process import Refused
 
-SCRIPTS = Path(__file__).parent / "node"
 OPENAI_TOOLS = [{"type": "function", "function": {"name": "weather", "description": "d", "parameters": SCHEMA}}]
 RESPONSES_TOOLS = [{"type": "function", "name": "weather", "description": "d", "parameters": SCHEMA, "strict": False}]
 ANTHROPIC_TOOLS = [{"name": "weather", "description": "d", "input_schema": SCHEMA}]
@@ -20,44 +16,6 @@ CITIES = [{"name": "weather", "arguments": {"city": "Köln"}}, {"name": "weather
 BOUNDED = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 30}}, "required": ["city"],
            "additionalProperties": False}
 BROKEN = {"error": "overloaded", "error_after_events": 9, "chunk_chars": 2, "text": "many words in here for it and some more"}
-
-
-class Refused(Exception):
-    def __init__(self, error):
-        super().__init__(error["message"])
-        self.kind, self.status, self.name = error["class"], error["status"], error["name"]
-
-
-class Node:
-    def __init__(self, folder):
-        given = {name: os.environ.get(f"GRIDTIE_{name}") or subprocess.check_output(
-            [REPO / "tools/setup", "--print", name.lower().replace("_", "-")], text=True).strip() for name in ("NODE", "NODE_MODULES")}
-        for script in SCRIPTS.glob("*.mjs"):  # modules are looked for beside them
-            shutil.copy(script, folder)
-        Path(folder, "node_modules").symlink_to(given["NODE_MODULES"])
-        env = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_BASE_URL"))}
-        self.err_path = Path(folder, "err")
-        with open(self.err_path, "wb") as err:
-            self.process = subprocess.Popen([given["NODE"], "driver.mjs"], cwd=folder, stdin=subprocess.PIPE, env=env,
-                                            stdout=subprocess.PIPE, stderr=err, text=True)
-
-    def call(self, at, sdk, call, what=None):
-        request = {"sdk": sdk, "call": call, "url": at.url, "key": KEY, "what": what}
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
-        assert line, self.err_path.read_text()
-        reply = json.loads(line)
-        if "error" in reply:
-            raise Refused(reply["error"])
-        return reply["ok"]
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory):
-    made = Node(tmp_path_factory.mktemp("node"))
-    yield made
-    made.process.stdin.close()
-    assert made.process.wait(20) == 0, made.err_path.read_text()
 
 
 @pytest.fixture

@@ -14,18 +14,9 @@ from google import genai
 from google.genai import types
 from harness import READERS, chat
 from recorded import FOLDERS, VECTORS, recorded_answers, recorded_streams
-from test_node_sdks import Node
 
 pytestmark = [pytest.mark.skipif(not VECTORS.is_dir(), reason="no recorded payloads"),
               pytest.mark.skipif(DIRECT, reason="what was recorded is of one dialect each")]
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory):
-    made = Node(tmp_path_factory.mktemp("node"))
-    yield made
-    made.process.stdin.close()
-    assert made.process.wait(20) == 0, made.err_path.read_text()
 
 
 def sdks_at(at, node):
